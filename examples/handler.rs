@@ -1,0 +1,119 @@
+//! A web service whose client hangs up in the middle: the charge is made and recorded all the same, and the retry
+//! gets its receipt.
+//!
+//! `cargo run --example handler`
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use idem::{MemoryStore, idempotent};
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+
+#[derive(Serialize, Deserialize)]
+struct Order {
+    id: u64,
+    amount_cents: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Receipt {
+    payment: String,
+    amount_cents: u64,
+}
+
+struct Shop {
+    idem: MemoryStore,
+    /// Told when a body has begun, and when the handler that called it is gone: for this program only.
+    begun: Notify,
+    hung_up: Notify,
+}
+
+impl Shop {
+    /// `self: Arc<Self>`, because with `on_cancel = finish` the body may outlive its caller.
+    #[idempotent(
+        name = "shop.charge",
+        key(order.id),
+        skip(self),
+        store = &self.idem,
+        on_cancel = finish,
+        on_interrupt = reject
+    )]
+    async fn charge(self: Arc<Self>, order: Order) -> Result<Receipt, idem::Error> {
+        println!(
+            "service: order {}: the payment provider is asked for {} cents",
+            order.id, order.amount_cents
+        );
+        self.begun.notify_one();
+        // The answer of the provider comes when the client is no longer there.
+        self.hung_up.notified().await;
+        println!("service: order {}: charged", order.id);
+        Ok(Receipt { payment: format!("pay_{}", order.id), amount_cents: order.amount_cents })
+    }
+}
+
+/// The library's own advice on what a refused caller is told.
+struct Refusal(idem::Error);
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.0.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let seconds = self.0.retry_after().map(|after| after.as_secs().max(1).to_string());
+        let retry = seconds.map(|seconds| [(header::RETRY_AFTER, seconds)]);
+        (status, retry, self.0.to_string()).into_response()
+    }
+}
+
+async fn charge(State(shop): State<Arc<Shop>>, Json(order): Json<Order>) -> Result<Json<Receipt>, Refusal> {
+    struct Gone(Arc<Shop>);
+    impl Drop for Gone {
+        fn drop(&mut self) {
+            self.0.hung_up.notify_one();
+        }
+    }
+    let _gone = Gone(Arc::clone(&shop));
+    shop.charge(order).await.map(Json).map_err(Refusal)
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let shop = Arc::new(Shop { idem: MemoryStore::new(), begun: Notify::new(), hung_up: Notify::new() });
+    let service = Router::new().route("/charge", post(charge)).with_state(Arc::clone(&shop));
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    tokio::spawn(async move { axum::serve(listener, service).await });
+
+    let request = |order: &Order| -> Result<String, serde_json::Error> {
+        let body = serde_json::to_string(order)?;
+        Ok(format!(
+            "POST /charge HTTP/1.1\r\nHost: shop\r\nConnection: close\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        ))
+    };
+    let order = Order { id: 7, amount_cents: 1250 };
+
+    println!("client:  POST /charge");
+    let mut connection = TcpStream::connect(address).await?;
+    connection.write_all(request(&order)?.as_bytes()).await?;
+    shop.begun.notified().await;
+    println!("client:  hangs up without an answer");
+    drop(connection);
+
+    for order in [order, Order { id: 7, amount_cents: 9999 }] {
+        println!("client:  POST /charge again, {} cents", order.amount_cents);
+        let mut connection = TcpStream::connect(address).await?;
+        connection.write_all(request(&order)?.as_bytes()).await?;
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).await?;
+        let (head, body) = answer.split_once("\r\n\r\n").ok_or("that is no HTTP")?;
+        println!("client:  {}: {body}", head.lines().next().unwrap_or_default());
+    }
+    Ok(())
+}

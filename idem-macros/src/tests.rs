@@ -1,0 +1,334 @@
+use super::{attribute, protected};
+use proc_macro2::TokenStream;
+
+fn tokens(source: &str) -> TokenStream {
+    source.parse().expect("tokens")
+}
+
+/// What the attribute writes, one space between tokens.
+fn expanded(args: &str, item: &str) -> String {
+    match protected(tokens(args), tokens(item)) {
+        Ok(expanded) => expanded.to_string(),
+        Err(why) => panic!("{args} on {item}: {why}"),
+    }
+}
+
+fn refused(args: &str, item: &str) -> Vec<String> {
+    match protected(tokens(args), tokens(item)) {
+        Ok(_) => panic!("{args} on {item}: should have been refused"),
+        Err(why) => why.into_iter().map(|one| one.to_string()).collect(),
+    }
+}
+
+/// The text that the function's description is given.
+fn text(args: &str, item: &str) -> String {
+    let expanded = expanded(args, item);
+    let (_, rest) = expanded
+        .split_once(":: derived (\"")
+        .expect("a derived text");
+    let (text, _) = rest.split_once("\" ,").expect("the text's end");
+    text.replace("\\\"", "\"")
+}
+
+/// The expressions that make the token, in their order, and the names that are verified.
+fn values(args: &str, item: &str) -> (Vec<String>, Vec<String>) {
+    let expanded = expanded(args, item).replace(' ', "");
+    let parts = expanded
+        .split(".arg(__Probe(&")
+        .skip(1)
+        .map(|rest| {
+            rest.split(").idem_part()")
+                .next()
+                .unwrap_or_default()
+                .to_owned()
+        })
+        .collect();
+    let verified = expanded
+        .split(".verify(\"")
+        .skip(1)
+        .map(|rest| rest.split('"').next().unwrap_or_default().to_owned())
+        .collect();
+    (parts, verified)
+}
+
+#[test]
+fn the_text_is_the_same_however_the_function_is_written() {
+    let plain = "async fn pay(&self, (a, b): (u64, u64), mut who: &str, tags: Vec<Tag<'_>>,) -> Result<(), E> { Ok(()) }";
+    let boxed = "fn pay<'life0, 'life1, 'life2, 'async_trait>(&'life0 self, __arg1: (u64, u64,), who: &'life1 str, tags: Vec<Tag<'life2> >)
+        -> ::core::pin::Pin<Box<dyn ::core::future::Future<Output = Result<(), E>> + ::core::marker::Send + 'async_trait>>
+        where 'life0: 'async_trait { Box::pin(async move { let __self = self; let (a, b) = __arg1; Ok(()) }) }";
+    for item in [plain, boxed] {
+        assert_eq!(
+            text("skip(self)", item),
+            "(_: (u64, u64), who: &str, tags: Vec<Tag>)"
+        );
+    }
+}
+
+#[test]
+fn skipped_arguments_are_nowhere() {
+    let item = "fn f(&self, a: u8, b: u8, c: u8) -> Result<(), E> { Ok(()) }";
+    assert_eq!(text("skip(self, b)", item), "(a: u8, c: u8)");
+    assert_eq!(
+        values("skip(self, b)", item),
+        (vec!["a".into(), "c".into()], vec![])
+    );
+    assert_eq!(text("skip(self, a, b, c)", item), "()");
+}
+
+#[test]
+fn with_a_key_the_others_are_verified() {
+    let item =
+        "fn f(&self, a: u8, order: Order, (x, y): (u8, u8), d: u8) -> Result<(), E> { Ok(()) }";
+    for (args, parts, verified) in [
+        (
+            "key(self.id, a)",
+            &["(self.id)", "a"][..],
+            &["order", "#3", "d"][..],
+        ),
+        (
+            "key(self, order.id, a)",
+            &["self", "(order.id)", "a"],
+            &["order", "#3", "d"],
+        ),
+        (
+            "key(&order, self.id), skip(d)",
+            &["(&order)", "(self.id)"],
+            &["a", "#3"],
+        ),
+        (
+            "key(order.id), skip(self, order, a)",
+            &["(order.id)"],
+            &["#3", "d"],
+        ),
+        ("key(x, a), skip(self)", &["x", "a"], &["order", "#3", "d"]),
+        (
+            "key(y, x, a), skip(self)",
+            &["y", "x", "a"],
+            &["order", "d"],
+        ),
+        ("key(a), skip(self, x, y)", &["a"], &["order", "d"]),
+    ] {
+        let (made, looked_at) = values(args, item);
+        assert_eq!(made, parts, "{args}");
+        assert_eq!(looked_at, verified, "{args}");
+    }
+    assert_eq!(
+        text("key(self.id,order . id, a+1)", item),
+        "(self.id, order.id, a + 1)"
+    );
+}
+
+#[test]
+fn a_name_takes_the_place_of_the_path_only() {
+    let item = "fn f(&self, a: u8) -> Result<(), E> { Ok(()) }";
+    let named = expanded("name = \"orders.charge\", key(self.id, a)", item);
+    assert!(named.contains("named (\"orders.charge\" , \"key(self.id, a)\""));
+    assert!(named.contains(". key (\"self.id, a\")"));
+    let named = expanded("name = \"orders.charge\", skip(self)", item);
+    assert!(named.contains("named (\"orders.charge\" , \"(a: u8)\""));
+}
+
+#[test]
+fn what_is_refused_is_still_there() {
+    let item = "const fn f(a: u8) -> u8 { a }";
+    let out = attribute(tokens("tll = 5"), tokens(item)).to_string();
+    assert!(out.starts_with(&tokens(item).to_string()), "{out}");
+    assert!(out.contains("compile_error"), "{out}");
+}
+
+#[test]
+fn what_the_user_did_not_say_is_not_written() {
+    let out = expanded("", "fn f() -> Result<(), E> { Ok(()) }");
+    for part in [
+        "on_duplicate",
+        "on_error",
+        "on_cancel",
+        "ttl",
+        "arg",
+        "verify",
+        "Probe",
+        "allow",
+    ] {
+        assert!(!out.contains(part), "{part} in {out}");
+    }
+    let out = expanded(
+        "on_duplicate = replay, on_error = release, on_cancel = interrupt",
+        "fn f() -> Result<(), E> { Ok(()) }",
+    );
+    for part in ["on_duplicate", "on_error", "on_cancel"] {
+        assert!(!out.contains(part), "{part} in {out}");
+    }
+}
+
+#[test]
+fn the_body_is_passed_on_untouched() {
+    let body = "s . ; let x = ) (";
+    assert!(body.parse::<TokenStream>().is_err());
+    let body = "s . ; let = 5 5 => \"x\"";
+    let item = format!("async fn f(a: u8) -> Result<(), E> {{ #![allow(unused)] {body} }}");
+    let out = expanded("", &item);
+    assert!(out.contains(&tokens(body).to_string()), "{out}");
+    assert!(out.contains("{ #! [allow (unused)]"), "{out}");
+}
+
+#[test]
+fn a_body_or_an_item_may_come_in_groups_without_delimiters() {
+    use proc_macro2::{Delimiter, Group, TokenTree};
+    let group = |source: &str| TokenTree::from(Group::new(Delimiter::None, tokens(source)));
+    let mut item = tokens("fn f(a: u8) -> Result<(), E>");
+    item.extend([group("{ Ok(()) }")]);
+    protected(TokenStream::new(), item).expect("a body in a group");
+    let item = group("fn f(a: u8) -> Result<(), E> { Ok(()) }").into();
+    protected(TokenStream::new(), item).expect("an item in a group");
+}
+
+#[test]
+fn mistakes_in_the_function_say_what_to_write() {
+    for (args, item, part) in [
+        ("", "struct S;", "goes on a function"),
+        ("", "impl S { fn f() {} }", "goes on a function"),
+        ("", "const X: u8 = 1;", "goes on a function"),
+        ("", "fn f(a: u8) -> Result<(), E>;", "needs a body"),
+        (
+            "",
+            "const fn f() -> Result<(), E> { Ok(()) }",
+            "take `const` away",
+        ),
+        (
+            "",
+            "extern \"C\" fn f() -> Result<(), E> { Ok(()) }",
+            "other languages",
+        ),
+        ("", "fn f() {}", "write `-> Result<(), idem::Error>`"),
+        (
+            "",
+            "fn f() -> ! { loop {} }",
+            "write `-> Result<(), idem::Error>`",
+        ),
+        (
+            "",
+            "fn f() -> Result<impl Copy, E> { Ok(1) }",
+            "in the place of `impl …`",
+        ),
+        (
+            "",
+            "fn f(&self) -> Result<(), E> { Ok(()) }",
+            "write `skip(self)`",
+        ),
+        (
+            "key(a)",
+            "fn f(&self, a: u8) -> Result<(), E> { Ok(()) }",
+            "write `skip(self)`",
+        ),
+        (
+            "skip(b)",
+            "fn f(a: u8) -> Result<(), E> { Ok(()) }",
+            "did you mean `a`?",
+        ),
+        (
+            "skip(database)",
+            "fn f(a: u8, c: u8) -> Result<(), E> { Ok(()) }",
+            "it has `a` and `c`",
+        ),
+        (
+            "skip(self)",
+            "fn f(a: u8) -> Result<(), E> { Ok(()) }",
+            "no argument of this function",
+        ),
+        (
+            "skip(a, a)",
+            "fn f(a: u8) -> Result<(), E> { Ok(()) }",
+            "twice",
+        ),
+        (
+            "skip(a)",
+            "fn f((a, b): (u8, u8)) -> Result<(), E> { Ok(()) }",
+            "skip `b` too",
+        ),
+        (
+            "key(ordr.id)",
+            "fn f(order: O) -> Result<(), E> { Ok(()) }",
+            "did you mean `order`?",
+        ),
+        (
+            "key(42)",
+            "fn f(order: O) -> Result<(), E> { Ok(()) }",
+            "names no argument",
+        ),
+        (
+            "key(a)",
+            "fn f() -> Result<(), E> { Ok(()) }",
+            "it has none",
+        ),
+        (
+            "key(a), skip(a)",
+            "fn f(a: u8) -> Result<(), E> { Ok(()) }",
+            "both in `key(…)`",
+        ),
+        (
+            "",
+            "fn f() -> Result<&'static str, E> { Ok(\"\") }",
+            "a result that borrows",
+        ),
+        (
+            "on_error = store",
+            "fn f() -> Result<u8, &'static str> { Ok(1) }",
+            "a result that borrows",
+        ),
+        (
+            "on_duplicate = reject, on_error = store",
+            "fn f() -> Result<u8, E> { Ok(1) }",
+            "no result is kept",
+        ),
+        (
+            "on_running = reject, wait = \"1s\"",
+            "fn f() -> Result<u8, E> { Ok(1) }",
+            "nothing waits",
+        ),
+        (
+            "on_cancel = finish",
+            "fn f() -> Result<u8, E> { Ok(1) }",
+            "runs to its end",
+        ),
+        (
+            "",
+            "fn f(#[cfg(x)] a: u8) -> Result<u8, E> { Ok(1) }",
+            "one function for each case",
+        ),
+        (
+            "",
+            "#[idem::idempotent] fn f(a: u8) -> Result<u8, E> { Ok(1) }",
+            "given twice",
+        ),
+        (
+            "",
+            "fn f(a: u8) -> Pin<Box<dyn Future<Output = Result<u8, E>>>> { g(a) }",
+            "write an `async fn`",
+        ),
+        (
+            "skip(a)",
+            "fn f<'async_trait>(__arg0: (u8, u8)) -> Pin<Box<dyn Future<Output = Result<u8, E>> + 'async_trait>> { Box::pin(async move { let (a, b) = __arg0; Ok(a) }) }",
+            "hides the names",
+        ),
+    ] {
+        let mistakes = refused(args, item);
+        assert!(
+            mistakes.iter().any(|mistake| mistake.contains(part)),
+            "{args} on {item}: {mistakes:#?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_never_stored_may_borrow() {
+    expanded(
+        "on_duplicate = reject",
+        "fn f(a: &str) -> Result<&str, E> { Ok(a) }",
+    );
+    expanded(
+        "",
+        "fn f(a: &str) -> Result<Cow<'_, str>, E> { Ok(a.into()) }",
+    );
+    expanded("", "fn f(a: &str) -> Result<u8, &str> { Err(a) }");
+}

@@ -1,0 +1,127 @@
+//! The encoding that tokens, digests and stored results are made of.
+//!
+//! It is CBOR in the *core deterministic encoding* of RFC 8949 §4.2.1: integers, lengths and floats
+//! in their shortest form, definite lengths, map keys in bytewise order. One value has exactly one
+//! encoding, and two different values of one type never share one, so any language that follows
+//! the same rules makes the same token.
+//!
+//! | value | encoding |
+//! | --- | --- |
+//! | struct, map | map, the fields of a struct under text keys |
+//! | sequence, tuple | array |
+//! | text, `char` | text |
+//! | bytes | byte string |
+//! | `None`, `()`, unit struct | null |
+//! | `Some(v)` | what `v` is; if that is null inside any number of one-element arrays, in one more array |
+//! | unit variant | its name as text |
+//! | any other variant | map of one entry, from its name to its content |
+//! | newtype struct | its content |
+//! | integer beyond 64 bits | bignum (tag 2 or 3) |
+//! | float | the shortest float that keeps the value; every NaN is `f97e00` |
+//!
+//! Arrays and maps nest at most 128 deep; a map that has a key twice is refused.
+//!
+//! ```
+//! use idem_runtime::encoding::{from_slice, to_vec};
+//!
+//! let bytes = to_vec(&(7u64, "ann"))?;
+//! assert_eq!(bytes, b"\x82\x07\x63ann");
+//! assert_eq!(from_slice::<(u64, String)>(&bytes)?, (7, "ann".to_owned()));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod access;
+mod compound;
+mod de;
+mod error;
+mod float;
+mod head;
+mod read;
+mod ser;
+mod sort;
+#[cfg(test)]
+mod tests;
+pub mod unordered;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use error::{DecodeError, EncodeError};
+pub(crate) use head::{array_header, map_header, text_header};
+pub use unordered::Unordered;
+
+/// How deep arrays and maps may nest in one another.
+const MAX_NESTING: u32 = 128;
+
+/// How many options and newtypes may lie around and between them. They leave no trace in the
+/// encoding, but a type that recurs through them alone would use up the stack.
+const MAX_WRAPPERS: u32 = 256;
+
+/// Appends the encoding of `value` to `out`.
+///
+/// # Errors
+///
+/// A map that has a key twice, a nesting deeper than 128, or an error of the value's own
+/// `Serialize`. `out` then holds what it held before.
+#[inline]
+pub fn append<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    let start = out.len();
+    let mut encoder = ser::Encoder::new(out);
+    let result = value.serialize(&mut encoder).and_then(|()| encoder.finish());
+    if result.is_err() {
+        out.truncate(start);
+    }
+    result
+}
+
+/// The encoding of `value`.
+///
+/// # Errors
+///
+/// As [`append`].
+#[inline]
+pub fn to_vec<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, EncodeError> {
+    let mut out = Vec::with_capacity(128);
+    append(value, &mut out)?;
+    Ok(out)
+}
+
+/// The value that `bytes` encode.
+///
+/// Values come back exactly as they went in, also `0`, `""`, `[]`, `()`, NaN, `u128`, maps with
+/// keys that are not text, and options in options; only what serde itself loses, when it buffers
+/// for `untagged`, `flatten` and internal tags (128-bit integers, options in options), does not.
+///
+/// # Errors
+///
+/// Bytes that are no such encoding, that go on after the value, or that hold a value of another
+/// type. No input makes it panic, nor use more memory than the value needs.
+#[inline]
+pub fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    let mut decoder = de::Decoder::new(bytes);
+    let value = T::deserialize(&mut decoder)?;
+    decoder.finish()?;
+    Ok(value)
+}
+
+/// A set (or any collection whose order means nothing) as a value: an array of its elements,
+/// sorted by their encodings.
+///
+/// The order in which a `HashSet` gives its elements changes from run to run, and with it the
+/// token. For a field, write `#[serde(with = "idem::unordered")]`, or
+/// `#[serde(serialize_with = "idem::unordered::serialize")]`: see the [module](mod@unordered) of
+/// the same name.
+///
+/// ```
+/// use std::collections::HashSet;
+/// use idem_runtime::encoding::{to_vec, unordered};
+///
+/// let tags = HashSet::from([300, 2, 1]);
+/// assert_eq!(to_vec(&unordered(&tags))?, to_vec(&[1, 2, 300])?);
+/// # Ok::<(), idem_runtime::encoding::EncodeError>(())
+/// ```
+#[inline]
+#[must_use]
+pub fn unordered<C: ?Sized>(collection: &C) -> Unordered<'_, C> {
+    Unordered::new(collection)
+}

@@ -1,0 +1,222 @@
+//! One open file: what its handles, its writer and its watches share.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use idem_runtime::store::{Answer, Asked, Pending, Record, Reply, Request, StoreError, protocol};
+use idem_runtime::{Now, Text, Token};
+use rusqlite::Connection;
+
+use crate::clock::Clock;
+use crate::failure::Failure;
+use crate::options::{self, SqliteStoreBuilder};
+use crate::queue::{Job, Queue};
+use crate::readers::{Reader, Readers};
+use crate::watch::Watches;
+use crate::writer::Writer;
+use crate::{busy, connect, records, walk};
+
+/// One open file.
+#[derive(Debug)]
+pub(crate) struct File {
+    /// How errors call it.
+    pub(crate) name: Text,
+    pub(crate) clock: Clock,
+    pub(crate) queue: Queue,
+    pub(crate) watches: Watches,
+    readers: Readers,
+    path: PathBuf,
+    identity: Option<(u64, u64)>,
+    process: u32,
+    /// When a reader last saw that the file is the one that was opened, by the leases' clock.
+    seen: AtomicU64,
+}
+
+/// How long readers trust that the file is still the one that was opened, in microseconds: asking costs as much as
+/// half of their reading. The writer asks every time.
+const TRUST: u64 = 10_000;
+
+impl File {
+    /// Opens the file; gives it and the connection that writes.
+    pub(crate) fn open(builder: &SqliteStoreBuilder) -> Result<(File, Connection), StoreError> {
+        let name = &options::name(&builder.path, "");
+        let refuse = |message: String| StoreError::refused(name.clone(), message);
+        builder.check().map_err(refuse)?;
+        // The program may change its folder later.
+        let path = std::path::absolute(&builder.path)
+            .map_err(|error| refuse("lies in a folder that is not known".into()).with_source(error))?;
+        let clock = Clock::open().map_err(|cause| {
+            refuse(format!(
+                "cannot measure leases without the number of this boot: make /proc readable ({cause})"
+            ))
+        })?;
+        let until = busy::deadline(builder.time_limit);
+        let connection = connect::writer(&path, builder.synchronous, name, until)?;
+        let file = File {
+            name: name.clone(),
+            clock,
+            queue: Queue::default(),
+            watches: Watches::default(),
+            readers: Readers::new(path.clone()),
+            identity: identity(&path),
+            path,
+            process: std::process::id(),
+            seen: AtomicU64::new(0),
+        };
+        Ok((file, connection))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether this is still the process and the file that were opened.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        self.check_process()?;
+        if self.identity == identity(&self.path) { Ok(()) } else { Err(Failure::Moved) }
+    }
+
+    fn check_process(&self) -> Result<(), Failure> {
+        if self.process == std::process::id() { Ok(()) } else { Err(Failure::Forked) }
+    }
+
+    /// Answers a request on this thread, if that needs no change and the file can be read right now.
+    pub(crate) fn read(&self, namespace: &str, request: &Request) -> Option<Answer> {
+        // Whatever fails here is asked of the writer, which tries again and says what is wrong.
+        let reply = match request {
+            Request::Claim(claim) => self.duplicate(namespace, claim.token, request).ok()??,
+            Request::Get { token } => {
+                let record = self.look(namespace, *token).ok()?;
+                Reply::Record(record.map(Arc::new))
+            }
+            Request::List(query) => {
+                let now = self.clock.now();
+                let reader = self.reader(&now).ok()?;
+                Reply::Page(walk::list(&reader, namespace, query, &now).ok()?)
+            }
+            _ => return None,
+        };
+        Some(Ok(reply))
+    }
+
+    /// The answer to a claim that changes nothing.
+    fn duplicate(&self, namespace: &str, token: Token, claim: &Request) -> Result<Option<Reply>, Failure> {
+        let now = self.clock.now();
+        let found = records::find(&*self.reader(&now)?, namespace, token, &now)?.record;
+        let Some(record) = found else { return Ok(None) };
+        // No fence is needed where nothing changes.
+        let decision = protocol::decide(Some(record.view()), claim, &now, || 0);
+        Ok(match decision.change {
+            protocol::Change::Nothing => Some(protocol::reply(decision.verdict, Some(&record))),
+            _ => None,
+        })
+    }
+
+    /// The record under a token, if there is one that has not expired.
+    pub(crate) fn look(&self, namespace: &str, token: Token) -> Result<Option<Record>, Failure> {
+        let now = self.clock.now();
+        Ok(records::find(&*self.reader(&now)?, namespace, token, &now)?.record)
+    }
+
+    fn reader(&self, now: &Now) -> Result<Reader<'_>, Failure> {
+        if now.lease.micros.abs_diff(self.seen.load(Ordering::Relaxed)) > TRUST {
+            self.check()?;
+            self.seen.store(now.lease.micros, Ordering::Relaxed);
+        } else {
+            self.check_process()?;
+        }
+        Ok(self.readers.get()?)
+    }
+
+    /// Hands a request to the writer.
+    pub(crate) fn write(&self, namespace: &Text, request: Request, limit: Duration) -> Asked {
+        let (responder, pending) = Pending::channel(self.name.clone());
+        // A forked child has no writer.
+        if let Err(failure) = self.check_process() {
+            return Asked::Now(Err(failure.explain(&self.name)));
+        }
+        let job = Job { namespace: namespace.clone(), request, until: busy::deadline(limit), responder };
+        match self.queue.push(job) {
+            Ok(()) => Asked::Later(pending),
+            Err(_) => Asked::Now(Err(StoreError::refused(
+                self.name.clone(),
+                "has no writer any more: it ended by a fault of its own; open the store again",
+            ))),
+        }
+    }
+}
+
+/// What the handles of a file hold together: when the last of them goes, the writer ends.
+#[derive(Debug)]
+pub(crate) struct Open {
+    pub(crate) file: Arc<File>,
+}
+
+impl Open {
+    /// Starts the writer.
+    pub(crate) fn start(file: File, connection: Connection) -> Result<Open, StoreError> {
+        let open = Open { file: Arc::new(file) };
+        let writer = Writer::new(Arc::clone(&open.file), connection);
+        match thread::Builder::new().name("idem-sqlite".into()).spawn(move || writer.run()) {
+            Ok(_) => Ok(open),
+            Err(error) => {
+                Err(StoreError::unavailable(open.file.name.clone(), "could not start the thread that writes")
+                    .with_source(error))
+            }
+        }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if self.file.check_process().is_ok() {
+            // The writer closes last: the last connection tidies the log away, and a reading one cannot.
+            self.file.readers.close();
+            self.file.queue.close();
+        } else {
+            self.file.readers.abandon();
+        }
+    }
+}
+
+/// Which file stands under a path: its device and its number there.
+#[cfg(unix)]
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    let found = std::fs::metadata(path).ok()?;
+    Some((found.dev(), found.ino()))
+}
+
+/// Where an open file can be neither removed nor replaced.
+#[cfg(not(unix))]
+fn identity(_: &Path) -> Option<(u64, u64)> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use idem_runtime::store::{Claim, Fault};
+
+    use super::*;
+
+    #[test]
+    fn a_forked_child_is_told_to_open_the_store_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let builder = SqliteStoreBuilder::new(folder.path().join("a.db"));
+        let (mut file, _connection) = File::open(&builder).unwrap();
+        // As if another process had opened it.
+        file.process = 0;
+        let claim = Request::Claim(Arc::new(Claim::default()));
+        assert!(file.read("", &claim).is_none());
+        match file.write(&"".into(), claim, Duration::from_secs(5)) {
+            Asked::Now(Err(error)) => {
+                assert_eq!(error.fault(), Fault::Refused);
+                assert!(error.to_string().contains("open the store in the child"), "{error}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}

@@ -1,0 +1,14 @@
+use idem::{Error, idempotent};
+
+struct Shop {
+    store: String,
+}
+
+impl Shop {
+    #[idempotent(skip(self), store = &self.store)]
+    async fn charge(&self, order: u64) -> Result<u64, Error> {
+        Ok(order)
+    }
+}
+
+fn main() {}

@@ -1,0 +1,9 @@
+use idem::{Error, idempotent};
+
+#[idempotent(ttl = "1h")]
+#[idempotent(lease = "10s")]
+async fn charge(order: u64) -> Result<u64, Error> {
+    Ok(order)
+}
+
+fn main() {}

@@ -1,0 +1,10 @@
+use idem::idempotent;
+
+struct Result<T>(T);
+
+#[idempotent]
+async fn charge(order: u64) -> Result<u64> {
+    Result(order)
+}
+
+fn main() {}
