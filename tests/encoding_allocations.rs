@@ -116,7 +116,8 @@ fn a_map_of_up_to_24_entries_is_encoded_without_allocating() {
     let map: BTreeMap<i32, &str> = (-12..12).map(|number| (number, "x")).collect();
     assert_eq!(map.len(), 24);
     assert_free(&map);
-    let map: BTreeMap<String, &str> = (0..24).map(|number| (format!("customer-{}", number % 13 * 100 + number), "x")).collect();
+    let map: BTreeMap<String, &str> =
+        (0..24).map(|number| (format!("customer-{}", number % 13 * 100 + number), "x")).collect();
     assert_free(&map);
 }
 

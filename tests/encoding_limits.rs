@@ -35,10 +35,14 @@ fn on_a_small_stack(test: impl FnOnce() + Send + 'static) {
 #[test]
 fn nesting_goes_to_128() {
     on_a_small_stack(|| {
-        let linked = |levels| (1..levels).fold(Linked { next: None }, |next, _| Linked { next: Some(Box::new(next)) });
+        let linked =
+            |levels| (1..levels).fold(Linked { next: None }, |next, _| Linked { next: Some(Box::new(next)) });
         there_and_back(linked(128));
         let error = to_vec(&linked(129)).unwrap_err().to_string();
-        assert!(error.ends_with("a nesting deeper than 128 (or than 256 options and newtypes)"), "{error}");
+        assert!(
+            error.ends_with("arrays and maps nest deeper than 128 (or options and newtypes deeper than 256)"),
+            "{error}"
+        );
         assert!(error.starts_with("in `next.next.next."), "{error}");
         assert!(error.len() < 300, "{error}");
 
@@ -103,13 +107,17 @@ fn encodings_that_nest_or_claim_without_end_are_refused() {
             from_slice::<Vec<char>>(bytes).unwrap_err();
             from_slice::<IgnoredAny>(bytes).unwrap_err();
         }
-        for first in [&b"\x81"[..], b"\x82\x80", b"\xa1\x00", b"\xa1\x64next", b"\xa1\x64Node\x81", b"\xc2", b"\xa1"] {
+        for first in
+            [&b"\x81"[..], b"\x82\x80", b"\xa1\x00", b"\xa1\x64next", b"\xa1\x64Node\x81", b"\xc2", b"\xa1"]
+        {
             refused(&first.repeat(200_000));
         }
         for kind in [b'\x40', b'\x60', b'\x80', b'\xa0'] {
             for claim in ["1a7fffffff", "1affffffff", "1b7fffffffffffffff", "1bffffffffffffffff"] {
-                let mut bytes: Vec<u8> =
-                    (0..claim.len()).step_by(2).map(|at| u8::from_str_radix(&claim[at..at + 2], 16).unwrap()).collect();
+                let mut bytes: Vec<u8> = (0..claim.len())
+                    .step_by(2)
+                    .map(|at| u8::from_str_radix(&claim[at..at + 2], 16).unwrap())
+                    .collect();
                 bytes[0] |= kind;
                 bytes.resize(1_000, 0);
                 refused(&bytes);

@@ -16,7 +16,6 @@ fn there_and_back<T: Serialize + DeserializeOwned + PartialEq + fmt::Debug>(valu
     assert_eq!(from_slice::<T>(&encoding).unwrap(), value, "{encoding:x?}");
 }
 
-
 /// A value that serializes in this way.
 macro_rules! by {
     (|$serializer:ident| $body:expr) => {{
@@ -118,7 +117,10 @@ fn a_key_that_is_there_twice_is_refused() {
     // `{a: 1, rest: {a: 2}}` and `{a: 2, rest: {a: 1}}` would be the same map.
     let clash = Clash { a: 1, rest: BTreeMap::from([("a".to_owned(), 2)]) };
     let error = to_vec(&(1, clash)).unwrap_err().to_string();
-    assert_eq!(error, "in `[1]`: a map has the same key twice (with `flatten`, rename one of the two fields)");
+    assert_eq!(
+        error,
+        "in `[1]`: a map has the same key twice (with `flatten`, rename one of the two fields)"
+    );
     let many = by!(|s| s.collect_map((0..60).map(|index| (index % 59, 0))));
     assert!(to_vec(&many).is_err());
     let long = by!(|s| s.collect_map([("customer-1", 1), ("customer-2", 2), ("customer-1", 3)]));
@@ -130,7 +132,8 @@ fn maps_are_sorted_by_their_keys_only() {
     let sorted = |pairs: &[(&str, u32)]| to_vec(&pairs.iter().copied().collect::<HashMap<_, _>>()).unwrap();
     assert_eq!(sorted(&[("b", 1), ("aa", 2), ("", 3)]), b"\xa3\x60\x03\x61b\x01\x62aa\x02");
     // Ten thousand entries, in an order that changes from run to run.
-    let numbers: HashMap<u32, String> = (0..10_000).map(|number| (number, "x".repeat(number as usize % 30))).collect();
+    let numbers: HashMap<u32, String> =
+        (0..10_000).map(|number| (number, "x".repeat(number as usize % 30))).collect();
     let ordered: BTreeMap<u32, String> = numbers.clone().into_iter().collect();
     assert_eq!(to_vec(&numbers).unwrap(), to_vec(&ordered).unwrap());
     there_and_back(numbers);
@@ -354,15 +357,22 @@ fn errors_say_where_and_never_what() {
         ("expected struct Item, found an array", to_vec(&[1]).unwrap()),
         ("missing field `price`", to_vec(&json!({"cost": 1})).unwrap()),
         ("in `price`: expected u128, found a float", to_vec(&json!({"price": 0.5})).unwrap()),
-        ("the bytes go on after the value", to_vec(&Item { price: 1 }).map(|bytes| [bytes, vec![0]].concat()).unwrap()),
+        (
+            "the bytes go on after the value",
+            to_vec(&Item { price: 1 }).map(|bytes| [bytes, vec![0]].concat()).unwrap(),
+        ),
         ("the bytes end before the value does", vec![0xa1]),
     ] {
         assert_eq!(from_slice::<Item<u128>>(&encoding).unwrap_err().to_string(), expected);
     }
-    assert_eq!(from_slice::<(u8, u8)>(&to_vec(&[1, 2, 3]).unwrap()).unwrap_err().to_string(), "1 more than expected");
+    assert_eq!(
+        from_slice::<(u8, u8)>(&to_vec(&[1, 2, 3]).unwrap()).unwrap_err().to_string(),
+        "found more elements than expected"
+    );
 
     let fails = by!(|_s| Err(serde::ser::Error::custom("the connection is closed")));
-    let error = to_vec(&Order::Of { items: vec![Item { price: fails }], notes: BTreeMap::new() }).unwrap_err();
+    let error =
+        to_vec(&Order::Of { items: vec![Item { price: fails }], notes: BTreeMap::new() }).unwrap_err();
     assert_eq!(error.to_string(), "in `Of.items[0].price`: the connection is closed");
     fn shared<T: std::error::Error + Send + Sync + 'static>(_: T) {}
     shared(error);
@@ -404,7 +414,9 @@ fn a_part_that_failed_is_not_left_out() {
         map.serialize_value(&1)?;
         map.end()
     });
-    for error in [to_vec(&seq), to_vec(&tuple), to_vec(&fields), to_vec(&map), to_vec(&key)].map(Result::unwrap_err) {
+    for error in
+        [to_vec(&seq), to_vec(&tuple), to_vec(&fields), to_vec(&map), to_vec(&key)].map(Result::unwrap_err)
+    {
         assert!(error.to_string().contains("`Serialize`"), "{error}");
     }
     let two_keys = by!(|s| {

@@ -6,8 +6,9 @@ use std::process::Command;
 
 use idem::encoding::{append, to_vec};
 use serde::ser::{
-    Error as _, Serialize, SerializeMap as _, SerializeSeq as _, SerializeStruct as _, SerializeStructVariant as _,
-    SerializeTuple as _, SerializeTupleStruct as _, SerializeTupleVariant as _, Serializer,
+    Error as _, Serialize, SerializeMap as _, SerializeSeq as _, SerializeStruct as _,
+    SerializeStructVariant as _, SerializeTuple as _, SerializeTupleStruct as _, SerializeTupleVariant as _,
+    Serializer,
 };
 use serde_json::Value;
 
@@ -29,7 +30,10 @@ fn hex(bytes: &[u8]) -> String {
 
 fn bytes(hex: &Value) -> Vec<u8> {
     let digits = text(hex);
-    (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).expect("digits")).collect()
+    (0..digits.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).expect("digits"))
+        .collect()
 }
 
 /// The names of a type live as long as the program.
@@ -193,7 +197,11 @@ fn every_vector_has_its_encoding_and_its_token() {
         for lengths in [true, false] {
             let arguments: Vec<_> =
                 list(&vector["arguments"]).iter().map(|value| Described { value, lengths }).collect();
-            assert_eq!(hex(&encoding(scope, function, &arguments)), text(&vector["encoding"]), "encoding of {title}, lengths known: {lengths}");
+            assert_eq!(
+                hex(&encoding(scope, function, &arguments)),
+                text(&vector["encoding"]),
+                "encoding of {title}, lengths known: {lengths}"
+            );
 
             let call = idem::call(function.to_owned()).scope(scope);
             let call = arguments.iter().fold(call, |call, argument| call.arg(argument));

@@ -90,10 +90,7 @@ pub(crate) enum Value {
     Flag,
     Duration(Duration),
     Number(u64),
-    Choice {
-        kind: &'static str,
-        variant: &'static str,
-    },
+    Choice { kind: &'static str, variant: &'static str },
     Computed(Expr),
 }
 
@@ -112,9 +109,7 @@ impl Args {
     /// The word `finish`, if the body outlives its caller.
     pub(crate) fn finishes(&self) -> Option<&Ident> {
         let on_cancel = self.on_cancel.as_ref();
-        on_cancel
-            .filter(|on| on.variant == "Finish")
-            .map(|on| &on.word)
+        on_cancel.filter(|on| on.variant == "Finish").map(|on| &on.word)
     }
 
     fn option(&mut self, word: Ident, input: ParseStream) -> Result<()> {
@@ -164,18 +159,11 @@ impl Args {
                 self.on_duplicate = Some(choice);
             }
             "on_running" => {
-                self.on_running = Some(choice(
-                    &word,
-                    input,
-                    &[("wait", "Wait"), ("reject", "Reject")],
-                )?);
+                self.on_running = Some(choice(&word, input, &[("wait", "Wait"), ("reject", "Reject")])?);
             }
             "on_cancel" => {
-                self.on_cancel = Some(choice(
-                    &word,
-                    input,
-                    &[("interrupt", "Interrupt"), ("finish", "Finish")],
-                )?);
+                self.on_cancel =
+                    Some(choice(&word, input, &[("interrupt", "Interrupt"), ("finish", "Finish")])?);
             }
             "on_interrupt" => {
                 let words = &[("retry", "Retry"), ("reject", "Reject")];
@@ -237,10 +225,7 @@ impl Parse for Args {
 
 fn one(input: ParseStream, seen: &mut Vec<Ident>, args: &mut Args) -> Result<()> {
     if !input.peek(Ident::peek_any) {
-        let message = format!(
-            "expected an option of `#[idempotent]`: {}",
-            words::list(&OPTIONS)
-        );
+        let message = format!("expected an option of `#[idempotent]`: {}", words::list(&OPTIONS));
         return Err(input.error(message));
     }
     let word = input.call(Ident::parse_any)?;
@@ -358,8 +343,7 @@ fn name(word: &Ident, input: ParseStream) -> Result<Expr> {
     if usable {
         return Ok(expression);
     }
-    let message =
-        format!("a name is text that says which operation this is, for good: write `{example}`");
+    let message = format!("a name is text that says which operation this is, for good: write `{example}`");
     Err(Error::new_spanned(expression, message))
 }
 
@@ -409,22 +393,16 @@ fn bytes(word: &Ident, input: ParseStream) -> Result<Value> {
     let span = expression.span();
     match literal(&expression) {
         None => Ok(Value::Computed(expression)),
-        Some(Lit::Str(text)) => literal::size(&text.value())
-            .map(Value::Number)
-            .map_err(|why| Error::new(span, why)),
+        Some(Lit::Str(text)) => {
+            literal::size(&text.value()).map(Value::Number).map_err(|why| Error::new(span, why))
+        }
         Some(Lit::Int(number)) => number.base10_parse().map(Value::Number),
-        Some(_) => Err(Error::new(
-            span,
-            "write a size like `max_result = \"1 MiB\"`, or a number of bytes",
-        )),
+        Some(_) => Err(Error::new(span, "write a size like `max_result = \"1 MiB\"`, or a number of bytes")),
     }
 }
 
 fn choice(word: &Ident, input: ParseStream, choices: &[(&str, &'static str)]) -> Result<Chosen> {
-    let alternatives: Vec<String> = choices
-        .iter()
-        .map(|(choice, _)| format!("{word} = {choice}"))
-        .collect();
+    let alternatives: Vec<String> = choices.iter().map(|(choice, _)| format!("{word} = {choice}")).collect();
     let alternatives = words::list(&alternatives).replace(" and ", " or ");
     equals(word, input, &format!("{word} = {}", choices[0].0))?;
     let wrong = |span| Error::new(span, format!("write {alternatives}"));
@@ -433,10 +411,7 @@ fn choice(word: &Ident, input: ParseStream, choices: &[(&str, &'static str)]) ->
     }
     let chosen = input.call(Ident::parse_any)?;
     match choices.iter().find(|(choice, _)| chosen == choice) {
-        Some((_, variant)) => Ok(Chosen {
-            word: chosen,
-            variant,
-        }),
+        Some((_, variant)) => Ok(Chosen { word: chosen, variant }),
         None => Err(wrong(chosen.span())),
     }
 }

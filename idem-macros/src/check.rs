@@ -59,17 +59,12 @@ fn signature_allows(function: &Function, mistakes: &mut Mistakes) {
     for attribute in &function.attributes {
         let last = attribute.path().segments.last();
         if last.is_some_and(|last| last.ident == "idempotent") {
-            mistakes.add_over(
-                attribute,
-                "`#[idempotent]` is given twice: write one, with the options of both",
-            );
+            mistakes
+                .add_over(attribute, "`#[idempotent]` is given twice: write one, with the options of both");
         }
     }
     if let Some(word) = &signature.constness {
-        mistakes.add(
-            word.span(),
-            "a `const fn` cannot look into a store: take `const` away",
-        );
+        mistakes.add(word.span(), "a `const fn` cannot look into a store: take `const` away");
     }
     if let Some(abi) = &signature.abi {
         let rust = abi.name.as_ref().is_some_and(|name| name.value() == "Rust");
@@ -120,11 +115,7 @@ fn signature_allows(function: &Function, mistakes: &mut Mistakes) {
 }
 
 fn options_agree(args: &Args, function: &Function, mistakes: &mut Mistakes) {
-    if let Some(on_error) = args
-        .on_error
-        .as_ref()
-        .filter(|on| args.rejects_duplicates() && on.stores())
-    {
+    if let Some(on_error) = args.on_error.as_ref().filter(|on| args.rejects_duplicates() && on.stores()) {
         let message = format!(
             "with `on_duplicate = reject` no result is kept, so no error either: take `on_error = {}` away, or write `on_duplicate = replay`",
             on_error.word
@@ -132,10 +123,7 @@ fn options_agree(args: &Args, function: &Function, mistakes: &mut Mistakes) {
         mistakes.add(on_error.word.span(), message);
     }
     let on_running = args.on_running.as_ref();
-    if let (Some(wait), Some(_)) = (
-        args.setting("wait"),
-        on_running.filter(|on| on.variant == "Reject"),
-    ) {
+    if let (Some(wait), Some(_)) = (args.setting("wait"), on_running.filter(|on| on.variant == "Reject")) {
         mistakes.add(
             wait.word.span(),
             "with `on_running = reject` nothing waits: take `wait` away, or write `on_running = wait`",
@@ -167,15 +155,7 @@ fn result_can_be_kept(args: &Args, function: &Function, mistakes: &mut Mistakes)
     if last.ident != "Result" {
         return;
     }
-    let kept = if args
-        .on_error
-        .as_ref()
-        .is_some_and(crate::args::OnError::stores)
-    {
-        2
-    } else {
-        1
-    };
+    let kept = if args.on_error.as_ref().is_some_and(crate::args::OnError::stores) { 2 } else { 1 };
     let types = arguments.args.iter().filter_map(|argument| match argument {
         GenericArgument::Type(ty) => Some(ty),
         _ => None,
@@ -192,8 +172,7 @@ fn result_can_be_kept(args: &Args, function: &Function, mistakes: &mut Mistakes)
 
 fn arguments<'a>(args: &Args, function: &'a Function, mistakes: &mut Mistakes) -> Plan<'a> {
     let skipped = skipped(args, function, mistakes);
-    let is_skipped =
-        |argument: &Argument| skipped.iter().any(|other| std::ptr::eq(*other, argument));
+    let is_skipped = |argument: &Argument| skipped.iter().any(|other| std::ptr::eq(*other, argument));
     let key = args.key.as_deref();
     for expression in key.unwrap_or_default() {
         key_names_an_argument(expression, function, mistakes);
@@ -212,18 +191,10 @@ fn arguments<'a>(args: &Args, function: &'a Function, mistakes: &mut Mistakes) -
             );
         }
     }
-    let left: Vec<&Argument> = function
-        .arguments
-        .iter()
-        .filter(|argument| !is_skipped(argument))
-        .collect();
+    let left: Vec<&Argument> = function.arguments.iter().filter(|argument| !is_skipped(argument)).collect();
     match key {
         None => Plan {
-            text: left
-                .iter()
-                .map(|argument| argument.text.as_str())
-                .collect::<Vec<_>>()
-                .join(", "),
+            text: left.iter().map(|argument| argument.text.as_str()).collect::<Vec<_>>().join(", "),
             parts: left,
             verified: Vec::new(),
             key_takes_apart: false,
@@ -232,21 +203,15 @@ fn arguments<'a>(args: &Args, function: &'a Function, mistakes: &mut Mistakes) -
             let whole: Vec<&Ident> = key.iter().filter_map(expression::whole).collect();
             let is_whole = |argument: &&Argument| {
                 let names = &argument.names;
-                argument.complete
-                    && !names.is_empty()
-                    && names.iter().all(|name| whole.contains(&name))
+                argument.complete && !names.is_empty() && names.iter().all(|name| whole.contains(&name))
             };
             let uses = |name: &Ident| {
-                key.iter()
-                    .any(|expression| expression::mentions(expression.to_token_stream(), name))
+                key.iter().any(|expression| expression::mentions(expression.to_token_stream(), name))
             };
             Plan {
                 text: key_text(key),
                 parts: Vec::new(),
-                verified: left
-                    .into_iter()
-                    .filter(|argument| !is_whole(argument))
-                    .collect(),
+                verified: left.into_iter().filter(|argument| !is_whole(argument)).collect(),
                 key_takes_apart: function
                     .arguments
                     .iter()
@@ -269,19 +234,13 @@ fn skipped<'a>(args: &Args, function: &'a Function, mistakes: &mut Mistakes) -> 
     let mut skipped: Vec<&Argument> = Vec::new();
     for (at, name) in args.skip.iter().enumerate() {
         if args.skip[..at].contains(name) {
-            mistakes.add(
-                name.span(),
-                format!("`{name}` is skipped twice: name it once"),
-            );
+            mistakes.add(name.span(), format!("`{name}` is skipped twice: name it once"));
             continue;
         }
         if name == "self" && function.receiver().is_some() {
             continue;
         }
-        let found = function
-            .arguments
-            .iter()
-            .find(|argument| argument.names.contains(name));
+        let found = function.arguments.iter().find(|argument| argument.names.contains(name));
         match found {
             None => names_nothing("skip", name, function, mistakes),
             Some(argument) => {
@@ -307,9 +266,7 @@ fn skipped<'a>(args: &Args, function: &'a Function, mistakes: &mut Mistakes) -> 
 
 fn key_names_an_argument(expression: &Expr, function: &Function, mistakes: &mut Mistakes) {
     let tokens = expression.to_token_stream();
-    let this = function
-        .receiver()
-        .map(|receiver| Ident::from(receiver.self_token));
+    let this = function.receiver().map(|receiver| Ident::from(receiver.self_token));
     let named = function
         .arguments
         .iter()

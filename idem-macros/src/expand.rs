@@ -12,19 +12,12 @@ use crate::check::Plan;
 use crate::function::{Argument, Form, Function};
 
 pub(crate) fn expand(args: &Args, function: &Function, plan: &Plan) -> TokenStream {
-    let unit: Type = Type::Tuple(syn::TypeTuple {
-        attrs: Vec::new(),
-        paren_token: syn::token::Paren::default(),
-        elems: syn::punctuated::Punctuated::new(),
-    });
+    let unit: Type = syn::parse_quote!(());
     let writer = Writer {
         args,
         function,
         plan,
-        krate: args
-            .krate
-            .as_ref()
-            .map_or_else(|| quote!(::idem), ToTokens::to_token_stream),
+        krate: args.krate.as_ref().map_or_else(|| quote!(::idem), ToTokens::to_token_stream),
     };
     let output = function.output().unwrap_or(&unit);
     let at = mixed(syn::spanned::Spanned::span(output));
@@ -39,27 +32,15 @@ pub(crate) fn expand(args: &Args, function: &Function, plan: &Plan) -> TokenStre
             let run = writer.run(at, output, &unpack, body);
             quote!(#call #run)
         }
-        Form::Boxed {
-            before,
-            span,
-            inner,
-            ..
-        } => {
+        Form::Boxed { before, span, inner, .. } => {
             let run = writer.run(at, output, &unpack, inner);
-            let mut brackets = Group::new(
-                Delimiter::Parenthesis,
-                quote_spanned!(at=> async move { #call #run }),
-            );
+            let mut brackets =
+                Group::new(Delimiter::Parenthesis, quote_spanned!(at=> async move { #call #run }));
             brackets.set_span(*span);
             quote!(#before #brackets)
         }
     };
-    let Function {
-        attributes,
-        visibility,
-        signature,
-        ..
-    } = function;
+    let Function { attributes, visibility, signature, .. } = function;
     let inner_attributes = &function.body.attributes;
     let mut braces = Group::new(Delimiter::Brace, quote!(#inner_attributes #body));
     braces.set_span(function.body.span);
@@ -110,11 +91,7 @@ impl Writer<'_> {
             #krate::call(#here) #options #(#parts)* #verified
         };
         let allow = allow_underscores(
-            self.plan
-                .parts
-                .iter()
-                .chain(&self.plan.verified)
-                .map(|argument| &argument.value),
+            self.plan.parts.iter().chain(&self.plan.verified).map(|argument| &argument.value),
         );
         // The body has to be able to move what the key takes apart, so what is verified as a whole
         // goes first.
@@ -135,9 +112,7 @@ impl Writer<'_> {
         let krate = &self.krate;
         let text = &self.plan.text;
         let settings = self.args.settings.iter();
-        let constants: TokenStream = settings
-            .filter_map(|setting| self.constant(setting))
-            .collect();
+        let constants: TokenStream = settings.filter_map(|setting| self.constant(setting)).collect();
         let on_running = self.on_running();
         let options = quote!(#krate::__private::Options::new() #constants #on_running);
         let site = match &self.args.name {
@@ -207,25 +182,16 @@ impl Writer<'_> {
         }
         for setting in &args.settings {
             if let Value::Computed(value) = &setting.value {
-                add(
-                    &setting.word.to_string(),
-                    value.to_token_stream(),
-                    at(value),
-                );
+                add(&setting.word.to_string(), value.to_token_stream(), at(value));
             }
         }
-        for (method, chosen, default) in [
-            ("on_duplicate", &args.on_duplicate, "Replay"),
-            ("on_cancel", &args.on_cancel, "Interrupt"),
-        ] {
+        for (method, chosen, default) in
+            [("on_duplicate", &args.on_duplicate, "Replay"), ("on_cancel", &args.on_cancel, "Interrupt")]
+        {
             if let Some(chosen) = chosen.as_ref().filter(|chosen| chosen.variant != default) {
                 let at = mixed(chosen.word.span());
                 let (module, variant) = (Ident::new(method, at), Ident::new(chosen.variant, at));
-                add(
-                    method,
-                    quote_spanned!(at=> #krate::__private::#module::#variant),
-                    at,
-                );
+                add(method, quote_spanned!(at=> #krate::__private::#module::#variant), at);
             }
         }
         if let Some(on_error) = &args.on_error {
@@ -271,27 +237,16 @@ impl Writer<'_> {
     fn patterns(&self) -> TokenStream {
         let arguments = self.function.arguments.iter();
         arguments
-            .filter_map(
-                |Argument {
-                     pattern,
-                     value,
-                     span,
-                     ..
-                 }| {
-                    let pattern = pattern.as_ref().filter(|pattern| !is_wild(pattern))?;
-                    Some(quote_spanned!(mixed(*span)=> let #pattern = #value;))
-                },
-            )
+            .filter_map(|Argument { pattern, value, span, .. }| {
+                let pattern = pattern.as_ref().filter(|pattern| !is_wild(pattern))?;
+                Some(quote_spanned!(mixed(*span)=> let #pattern = #value;))
+            })
             .collect()
     }
 
     /// What stands in front of the body, inside.
     fn unpack(&self) -> TokenStream {
-        let patterns = if self.plan.key_takes_apart {
-            TokenStream::new()
-        } else {
-            self.patterns()
-        };
+        let patterns = if self.plan.key_takes_apart { TokenStream::new() } else { self.patterns() };
         let held = self.held();
         quote!(#held #patterns)
     }
@@ -331,13 +286,7 @@ impl Writer<'_> {
 
     /// Runs an `async` body. The `return` that never happens tells the compiler the body's type
     /// where it is needed first, so that the same coercions work in it as without the attribute.
-    fn run(
-        &self,
-        at: Span,
-        output: &Type,
-        unpack: &TokenStream,
-        body: &TokenStream,
-    ) -> TokenStream {
+    fn run(&self, at: Span, output: &Type, unpack: &TokenStream, body: &TokenStream) -> TokenStream {
         quote_spanned! {at=>
             __call.run::<#output, _>(async move {
                 if let ::core::option::Option::Some(__output) = ::core::option::Option::None::<#output> {

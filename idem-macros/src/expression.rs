@@ -50,10 +50,10 @@ pub(crate) fn mentions(tokens: TokenStream, name: &Ident) -> bool {
 /// Does a format string take this name, as in `"{name}"` or `"{name:?}"`?
 fn captures(literal: &str, name: &str) -> bool {
     literal.contains('"')
-        && literal.split('{').skip(1).any(|rest| {
-            rest.strip_prefix(name)
-                .is_some_and(|rest| rest.starts_with(['}', ':']))
-        })
+        && literal
+            .split('{')
+            .skip(1)
+            .any(|rest| rest.strip_prefix(name).is_some_and(|rest| rest.starts_with(['}', ':'])))
 }
 
 /// The first token by which the expression would leave the function that it stands in: `?`,
@@ -74,11 +74,8 @@ pub(crate) fn leaves(tokens: TokenStream) -> Option<(Span, &'static str)> {
             TokenTree::Ident(word) if word == "return" => return Some((word.span(), "return")),
             TokenTree::Ident(word) => {
                 in_async = word == "async" || in_async && word == "move";
-                operand = !(word == "move"
-                    || word == "async"
-                    || word == "in"
-                    || word == "else"
-                    || word == "dyn");
+                operand =
+                    !(word == "move" || word == "async" || word == "in" || word == "else" || word == "dyn");
             }
             TokenTree::Literal(_) => operand = true,
             TokenTree::Group(group) => {
@@ -109,9 +106,7 @@ pub(crate) fn leaves(tokens: TokenStream) -> Option<(Span, &'static str)> {
                 }
                 '|' => {
                     // The second half of `||`.
-                    tokens.next_if(
-                        |next| matches!(next, TokenTree::Punct(mark) if mark.as_char() == '|'),
-                    );
+                    tokens.next_if(|next| matches!(next, TokenTree::Punct(mark) if mark.as_char() == '|'));
                     operand = false;
                 }
                 character => {

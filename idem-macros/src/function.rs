@@ -6,8 +6,8 @@ use quote::{ToTokens, format_ident};
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
 use syn::{
-    Attribute, Error, FnArg, GenericArgument, Pat, PatType, PathArguments, Result, ReturnType,
-    Signature, Token, Type, TypeParamBound, Visibility,
+    Attribute, Error, FnArg, GenericArgument, Pat, PatType, PathArguments, Result, ReturnType, Signature,
+    Token, Type, TypeParamBound, Visibility,
 };
 
 use crate::signature;
@@ -79,19 +79,13 @@ impl Function {
     pub(crate) fn names(&self) -> Vec<String> {
         let receiver = self.receiver().map(|_| "self".to_owned());
         let names = self.arguments.iter().flat_map(|argument| &argument.names);
-        receiver
-            .into_iter()
-            .chain(names.map(ToString::to_string))
-            .collect()
+        receiver.into_iter().chain(names.map(ToString::to_string)).collect()
     }
 
     /// Has another attribute put names of its own in the place of patterns?
     pub(crate) fn hides_names(&self) -> bool {
         matches!(self.body.form, Form::Boxed { .. })
-            && self
-                .arguments
-                .iter()
-                .any(|argument| argument.names.is_empty())
+            && self.arguments.iter().any(|argument| argument.names.is_empty())
     }
 }
 
@@ -99,9 +93,7 @@ impl Function {
 pub(crate) fn read(item: TokenStream) -> Result<Function> {
     let mut tokens = item.clone().into_iter();
     match (tokens.next(), tokens.next()) {
-        (Some(TokenTree::Group(group)), None) if group.delimiter() == Delimiter::None => {
-            read(group.stream())
-        }
+        (Some(TokenTree::Group(group)), None) if group.delimiter() == Delimiter::None => read(group.stream()),
         _ => syn::parse2(item),
     }
 }
@@ -131,11 +123,7 @@ impl Parse for Function {
             attributes,
             visibility,
             signature,
-            body: Body {
-                span: body.span(),
-                attributes: inner_attributes,
-                form,
-            },
+            body: Body { span: body.span(), attributes: inner_attributes, form },
             arguments,
         })
     }
@@ -148,9 +136,7 @@ fn is_function(input: ParseStream) -> bool {
         match token {
             TokenTree::Ident(word) if word == "fn" => return true,
             TokenTree::Ident(word)
-                if ["const", "async", "unsafe", "safe", "extern"]
-                    .iter()
-                    .any(|known| word == known) => {}
+                if ["const", "async", "unsafe", "safe", "extern"].iter().any(|known| word == known) => {}
             TokenTree::Literal(_) => {}
             _ => return false,
         }
@@ -181,13 +167,10 @@ fn split_attributes(body: TokenStream) -> (TokenStream, TokenStream) {
     loop {
         let mut ahead = rest.clone();
         match (ahead.next(), ahead.next(), ahead.next()) {
-            (
-                Some(TokenTree::Punct(hash)),
-                Some(TokenTree::Punct(bang)),
-                Some(TokenTree::Group(group)),
-            ) if hash.as_char() == '#'
-                && bang.as_char() == '!'
-                && group.delimiter() == Delimiter::Bracket =>
+            (Some(TokenTree::Punct(hash)), Some(TokenTree::Punct(bang)), Some(TokenTree::Group(group)))
+                if hash.as_char() == '#'
+                    && bang.as_char() == '!'
+                    && group.delimiter() == Delimiter::Bracket =>
             {
                 attributes.extend(rest.by_ref().take(3));
             }
@@ -215,9 +198,7 @@ fn boxed_output(signature: &Signature) -> Option<Box<Type>> {
             return None;
         };
         arguments.args.iter().find_map(|argument| match argument {
-            GenericArgument::AssocType(output)
-                if future.ident == "Future" && output.ident == "Output" =>
-            {
+            GenericArgument::AssocType(output) if future.ident == "Future" && output.ident == "Output" => {
                 Some(Box::new(output.ty.clone()))
             }
             _ => None,
@@ -264,12 +245,7 @@ fn boxed(body: TokenStream, output: Box<Type>, written: &ReturnType) -> Result<F
         _ => None,
     };
     match inner {
-        Some((span, inner)) => Ok(Form::Boxed {
-            before: before.into_iter().collect(),
-            span,
-            inner,
-            output,
-        }),
+        Some((span, inner)) => Ok(Form::Boxed { before: before.into_iter().collect(), span, inner, output }),
         None => {
             let message = "this function returns a future before its call is done: write an `async fn`, or end the body in `Box::pin(async move { … })`";
             Err(match written {
@@ -287,9 +263,7 @@ fn async_move(tokens: TokenStream) -> Option<TokenStream> {
             if first == "async"
                 && second == "move"
                 && block.delimiter() == Delimiter::Brace
-                && tokens.all(
-                    |rest| matches!(rest, TokenTree::Punct(mark) if mark.as_char() == ','),
-                ) =>
+                && tokens.all(|rest| matches!(rest, TokenTree::Punct(mark) if mark.as_char() == ',')) =>
         {
             Some(block.stream())
         }
@@ -390,9 +364,8 @@ fn words(tokens: TokenStream) -> Box<dyn Iterator<Item = Ident>> {
 /// Collects the names that a pattern binds; tells whether they hold all of the value.
 fn bound(pattern: &Pat, names: &mut Vec<Ident>) -> bool {
     // Every one of them is looked at, whatever the first ones say.
-    let mut all = |patterns: &mut dyn Iterator<Item = &Pat>| {
-        patterns.filter(|one| !bound(one, names)).count() == 0
-    };
+    let mut all =
+        |patterns: &mut dyn Iterator<Item = &Pat>| patterns.filter(|one| !bound(one, names)).count() == 0;
     match pattern {
         Pat::Ident(name) => {
             names.push(name.ident.clone());

@@ -11,19 +11,13 @@ mod words;
 
 #[doc = include_str!("attribute.md")]
 #[proc_macro_attribute]
-pub fn idempotent(
-    args: proc_macro::TokenStream,
-    item: proc_macro::TokenStream,
-) -> proc_macro::TokenStream {
+pub fn idempotent(args: proc_macro::TokenStream, item: proc_macro::TokenStream) -> proc_macro::TokenStream {
     attribute(args.into(), item.into()).into()
 }
 
 /// The function with a call around its body; or, where something is wrong, the item as it came
 /// beside what is wrong, so that nothing else in the crate is reported for it.
-fn attribute(
-    args: proc_macro2::TokenStream,
-    item: proc_macro2::TokenStream,
-) -> proc_macro2::TokenStream {
+fn attribute(args: proc_macro2::TokenStream, item: proc_macro2::TokenStream) -> proc_macro2::TokenStream {
     protected(args, item.clone()).unwrap_or_else(|mistakes| {
         let mistakes = mistakes.into_compile_error();
         quote::quote!(#item #mistakes)

@@ -12,9 +12,8 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 /// A number of bytes: `512 B`, `64 KiB`, `1 MiB`, `10 MB`.
 pub(crate) fn size(text: &str) -> Result<u64, String> {
     let text = text.trim();
-    let unit_at = text
-        .find(|character: char| !character.is_ascii_digit() && character != '_')
-        .unwrap_or(text.len());
+    let unit_at =
+        text.find(|character: char| !character.is_ascii_digit() && character != '_').unwrap_or(text.len());
     let (number, unit) = text.split_at(unit_at);
     let factor = match unit.trim() {
         "B" => 1_u64,
@@ -62,15 +61,7 @@ mod tests {
         assert_eq!(size("64KiB"), Ok(64 << 10));
         assert_eq!(size("2 GB"), Ok(2_000_000_000));
         assert_eq!(size("1_000 B"), Ok(1_000));
-        for bad in [
-            "",
-            "1",
-            "MiB",
-            "1.5 MiB",
-            "1 mib",
-            "1 TiBs",
-            "99999999999 GiB",
-        ] {
+        for bad in ["", "1", "MiB", "1.5 MiB", "1 mib", "1 TiBs", "99999999999 GiB"] {
             assert!(size(bad).is_err(), "{bad}");
         }
     }

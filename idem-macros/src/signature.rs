@@ -20,10 +20,7 @@ pub(crate) fn of_expression(tokens: TokenStream) -> String {
 fn print(tokens: TokenStream, types: bool) -> String {
     let mut pieces = Vec::new();
     read(tokens, &mut pieces);
-    let mut printer = Printer {
-        out: String::new(),
-        after: After::Tight,
-    };
+    let mut printer = Printer { out: String::new(), after: After::Tight };
     printer.list(&drop_lifetimes(pieces), types);
     printer.out
 }
@@ -64,10 +61,9 @@ fn read(tokens: TokenStream, pieces: &mut Vec<Piece>) {
                 tokens.next();
                 pieces.push(Piece::Lifetime);
             }
-            TokenTree::Punct(mark) => pieces.push(Piece::Mark(
-                mark.as_char(),
-                mark.spacing() == Spacing::Joint,
-            )),
+            TokenTree::Punct(mark) => {
+                pieces.push(Piece::Mark(mark.as_char(), mark.spacing() == Spacing::Joint))
+            }
             TokenTree::Ident(word) => pieces.push(Piece::Word(word.to_string())),
             TokenTree::Literal(word) => pieces.push(Piece::Word(word.to_string())),
         }
@@ -87,10 +83,7 @@ fn drop_lifetimes(pieces: Vec<Piece>) -> Vec<Piece> {
                     pieces.next();
                 } else if before.is_some_and(|last| last.is('+') || last.is(',')) {
                     kept.pop();
-                } else if pieces
-                    .peek()
-                    .is_some_and(|next| next.is('+') || next.is(':'))
-                {
+                } else if pieces.peek().is_some_and(|next| next.is('+') || next.is(':')) {
                     pieces.next();
                 } else if before.is_some_and(|last| last.is(':')) {
                     kept.pop();
@@ -201,11 +194,7 @@ impl Printer {
             self.out.push(' ');
         }
         self.out.push_str(word);
-        self.after = if is_keyword(word) {
-            After::Keyword
-        } else {
-            After::Operand
-        };
+        self.after = if is_keyword(word) { After::Keyword } else { After::Operand };
     }
 
     fn group(&mut self, delimiter: Delimiter, inner: &[Piece], types: bool, called: bool) {
@@ -299,8 +288,8 @@ impl Printer {
 /// The operator of several characters that begins here; none if it is of one.
 fn operator(pieces: &[Piece]) -> &'static str {
     const LONG: [&str; 24] = [
-        "<<=", ">>=", "...", "..=", "::", "->", "=>", "==", "!=", "<=", ">=", "&&", "||", "..",
-        "+=", "-=", "*=", "/=", "%=", "^=", "&=", "|=", "<<", ">>",
+        "<<=", ">>=", "...", "..=", "::", "->", "=>", "==", "!=", "<=", ">=", "&&", "||", "..", "+=", "-=",
+        "*=", "/=", "%=", "^=", "&=", "|=", "<<", ">>",
     ];
     LONG.into_iter()
         .chain(["|"])
@@ -317,10 +306,7 @@ fn operator(pieces: &[Piece]) -> &'static str {
 }
 
 fn binary_only(operator: &str) -> bool {
-    !matches!(
-        operator,
-        "&" | "&&" | "*" | "-" | "!" | "|" | "||" | "?" | "#" | "<"
-    )
+    !matches!(operator, "&" | "&&" | "*" | "-" | "!" | "|" | "||" | "?" | "#" | "<")
 }
 
 /// Is this a list of one element?

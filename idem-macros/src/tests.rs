@@ -23,9 +23,7 @@ fn refused(args: &str, item: &str) -> Vec<String> {
 /// The text that the function's description is given.
 fn text(args: &str, item: &str) -> String {
     let expanded = expanded(args, item);
-    let (_, rest) = expanded
-        .split_once(":: derived (\"")
-        .expect("a derived text");
+    let (_, rest) = expanded.split_once(":: derived (\"").expect("a derived text");
     let (text, _) = rest.split_once("\" ,").expect("the text's end");
     text.replace("\\\"", "\"")
 }
@@ -36,12 +34,7 @@ fn values(args: &str, item: &str) -> (Vec<String>, Vec<String>) {
     let parts = expanded
         .split(".arg(__Probe(&")
         .skip(1)
-        .map(|rest| {
-            rest.split(").idem_part()")
-                .next()
-                .unwrap_or_default()
-                .to_owned()
-        })
+        .map(|rest| rest.split(").idem_part()").next().unwrap_or_default().to_owned())
         .collect();
     let verified = expanded
         .split(".verify(\"")
@@ -58,10 +51,7 @@ fn the_text_is_the_same_however_the_function_is_written() {
         -> ::core::pin::Pin<Box<dyn ::core::future::Future<Output = Result<(), E>> + ::core::marker::Send + 'async_trait>>
         where 'life0: 'async_trait { Box::pin(async move { let __self = self; let (a, b) = __arg1; Ok(()) }) }";
     for item in [plain, boxed] {
-        assert_eq!(
-            text("skip(self)", item),
-            "(_: (u64, u64), who: &str, tags: Vec<Tag>)"
-        );
+        assert_eq!(text("skip(self)", item), "(_: (u64, u64), who: &str, tags: Vec<Tag>)");
     }
 }
 
@@ -69,54 +59,27 @@ fn the_text_is_the_same_however_the_function_is_written() {
 fn skipped_arguments_are_nowhere() {
     let item = "fn f(&self, a: u8, b: u8, c: u8) -> Result<(), E> { Ok(()) }";
     assert_eq!(text("skip(self, b)", item), "(a: u8, c: u8)");
-    assert_eq!(
-        values("skip(self, b)", item),
-        (vec!["a".into(), "c".into()], vec![])
-    );
+    assert_eq!(values("skip(self, b)", item), (vec!["a".into(), "c".into()], vec![]));
     assert_eq!(text("skip(self, a, b, c)", item), "()");
 }
 
 #[test]
 fn with_a_key_the_others_are_verified() {
-    let item =
-        "fn f(&self, a: u8, order: Order, (x, y): (u8, u8), d: u8) -> Result<(), E> { Ok(()) }";
+    let item = "fn f(&self, a: u8, order: Order, (x, y): (u8, u8), d: u8) -> Result<(), E> { Ok(()) }";
     for (args, parts, verified) in [
-        (
-            "key(self.id, a)",
-            &["(self.id)", "a"][..],
-            &["order", "#3", "d"][..],
-        ),
-        (
-            "key(self, order.id, a)",
-            &["self", "(order.id)", "a"],
-            &["order", "#3", "d"],
-        ),
-        (
-            "key(&order, self.id), skip(d)",
-            &["(&order)", "(self.id)"],
-            &["a", "#3"],
-        ),
-        (
-            "key(order.id), skip(self, order, a)",
-            &["(order.id)"],
-            &["#3", "d"],
-        ),
+        ("key(self.id, a)", &["(self.id)", "a"][..], &["order", "#3", "d"][..]),
+        ("key(self, order.id, a)", &["self", "(order.id)", "a"], &["order", "#3", "d"]),
+        ("key(&order, self.id), skip(d)", &["(&order)", "(self.id)"], &["a", "#3"]),
+        ("key(order.id), skip(self, order, a)", &["(order.id)"], &["#3", "d"]),
         ("key(x, a), skip(self)", &["x", "a"], &["order", "#3", "d"]),
-        (
-            "key(y, x, a), skip(self)",
-            &["y", "x", "a"],
-            &["order", "d"],
-        ),
+        ("key(y, x, a), skip(self)", &["y", "x", "a"], &["order", "d"]),
         ("key(a), skip(self, x, y)", &["a"], &["order", "d"]),
     ] {
         let (made, looked_at) = values(args, item);
         assert_eq!(made, parts, "{args}");
         assert_eq!(looked_at, verified, "{args}");
     }
-    assert_eq!(
-        text("key(self.id,order . id, a+1)", item),
-        "(self.id, order.id, a + 1)"
-    );
+    assert_eq!(text("key(self.id,order . id, a+1)", item), "(self.id, order.id, a + 1)");
 }
 
 #[test]
@@ -140,16 +103,7 @@ fn what_is_refused_is_still_there() {
 #[test]
 fn what_the_user_did_not_say_is_not_written() {
     let out = expanded("", "fn f() -> Result<(), E> { Ok(()) }");
-    for part in [
-        "on_duplicate",
-        "on_error",
-        "on_cancel",
-        "ttl",
-        "arg",
-        "verify",
-        "Probe",
-        "allow",
-    ] {
+    for part in ["on_duplicate", "on_error", "on_cancel", "ttl", "arg", "verify", "Probe", "allow"] {
         assert!(!out.contains(part), "{part} in {out}");
     }
     let out = expanded(
@@ -190,122 +144,30 @@ fn mistakes_in_the_function_say_what_to_write() {
         ("", "impl S { fn f() {} }", "goes on a function"),
         ("", "const X: u8 = 1;", "goes on a function"),
         ("", "fn f(a: u8) -> Result<(), E>;", "needs a body"),
-        (
-            "",
-            "const fn f() -> Result<(), E> { Ok(()) }",
-            "take `const` away",
-        ),
-        (
-            "",
-            "extern \"C\" fn f() -> Result<(), E> { Ok(()) }",
-            "other languages",
-        ),
+        ("", "const fn f() -> Result<(), E> { Ok(()) }", "take `const` away"),
+        ("", "extern \"C\" fn f() -> Result<(), E> { Ok(()) }", "other languages"),
         ("", "fn f() {}", "write `-> Result<(), idem::Error>`"),
-        (
-            "",
-            "fn f() -> ! { loop {} }",
-            "write `-> Result<(), idem::Error>`",
-        ),
-        (
-            "",
-            "fn f() -> Result<impl Copy, E> { Ok(1) }",
-            "in the place of `impl …`",
-        ),
-        (
-            "",
-            "fn f(&self) -> Result<(), E> { Ok(()) }",
-            "write `skip(self)`",
-        ),
-        (
-            "key(a)",
-            "fn f(&self, a: u8) -> Result<(), E> { Ok(()) }",
-            "write `skip(self)`",
-        ),
-        (
-            "skip(b)",
-            "fn f(a: u8) -> Result<(), E> { Ok(()) }",
-            "did you mean `a`?",
-        ),
-        (
-            "skip(database)",
-            "fn f(a: u8, c: u8) -> Result<(), E> { Ok(()) }",
-            "it has `a` and `c`",
-        ),
-        (
-            "skip(self)",
-            "fn f(a: u8) -> Result<(), E> { Ok(()) }",
-            "no argument of this function",
-        ),
-        (
-            "skip(a, a)",
-            "fn f(a: u8) -> Result<(), E> { Ok(()) }",
-            "twice",
-        ),
-        (
-            "skip(a)",
-            "fn f((a, b): (u8, u8)) -> Result<(), E> { Ok(()) }",
-            "skip `b` too",
-        ),
-        (
-            "key(ordr.id)",
-            "fn f(order: O) -> Result<(), E> { Ok(()) }",
-            "did you mean `order`?",
-        ),
-        (
-            "key(42)",
-            "fn f(order: O) -> Result<(), E> { Ok(()) }",
-            "names no argument",
-        ),
-        (
-            "key(a)",
-            "fn f() -> Result<(), E> { Ok(()) }",
-            "it has none",
-        ),
-        (
-            "key(a), skip(a)",
-            "fn f(a: u8) -> Result<(), E> { Ok(()) }",
-            "both in `key(…)`",
-        ),
-        (
-            "",
-            "fn f() -> Result<&'static str, E> { Ok(\"\") }",
-            "a result that borrows",
-        ),
-        (
-            "on_error = store",
-            "fn f() -> Result<u8, &'static str> { Ok(1) }",
-            "a result that borrows",
-        ),
-        (
-            "on_duplicate = reject, on_error = store",
-            "fn f() -> Result<u8, E> { Ok(1) }",
-            "no result is kept",
-        ),
-        (
-            "on_running = reject, wait = \"1s\"",
-            "fn f() -> Result<u8, E> { Ok(1) }",
-            "nothing waits",
-        ),
-        (
-            "on_cancel = finish",
-            "fn f() -> Result<u8, E> { Ok(1) }",
-            "runs to its end",
-        ),
-        (
-            "",
-            "fn f(#[cfg(x)] a: u8) -> Result<u8, E> { Ok(1) }",
-            "one function for each case",
-        ),
-        (
-            "",
-            "#[idem::idempotent] fn f(a: u8) -> Result<u8, E> { Ok(1) }",
-            "given twice",
-        ),
-        (
-            "",
-            "fn f(a: u8) -> Pin<Box<dyn Future<Output = Result<u8, E>>>> { g(a) }",
-            "write an `async fn`",
-        ),
+        ("", "fn f() -> ! { loop {} }", "write `-> Result<(), idem::Error>`"),
+        ("", "fn f() -> Result<impl Copy, E> { Ok(1) }", "in the place of `impl …`"),
+        ("", "fn f(&self) -> Result<(), E> { Ok(()) }", "write `skip(self)`"),
+        ("key(a)", "fn f(&self, a: u8) -> Result<(), E> { Ok(()) }", "write `skip(self)`"),
+        ("skip(b)", "fn f(a: u8) -> Result<(), E> { Ok(()) }", "did you mean `a`?"),
+        ("skip(database)", "fn f(a: u8, c: u8) -> Result<(), E> { Ok(()) }", "it has `a` and `c`"),
+        ("skip(self)", "fn f(a: u8) -> Result<(), E> { Ok(()) }", "no argument of this function"),
+        ("skip(a, a)", "fn f(a: u8) -> Result<(), E> { Ok(()) }", "twice"),
+        ("skip(a)", "fn f((a, b): (u8, u8)) -> Result<(), E> { Ok(()) }", "skip `b` too"),
+        ("key(ordr.id)", "fn f(order: O) -> Result<(), E> { Ok(()) }", "did you mean `order`?"),
+        ("key(42)", "fn f(order: O) -> Result<(), E> { Ok(()) }", "names no argument"),
+        ("key(a)", "fn f() -> Result<(), E> { Ok(()) }", "it has none"),
+        ("key(a), skip(a)", "fn f(a: u8) -> Result<(), E> { Ok(()) }", "both in `key(…)`"),
+        ("", "fn f() -> Result<&'static str, E> { Ok(\"\") }", "a result that borrows"),
+        ("on_error = store", "fn f() -> Result<u8, &'static str> { Ok(1) }", "a result that borrows"),
+        ("on_duplicate = reject, on_error = store", "fn f() -> Result<u8, E> { Ok(1) }", "no result is kept"),
+        ("on_running = reject, wait = \"1s\"", "fn f() -> Result<u8, E> { Ok(1) }", "nothing waits"),
+        ("on_cancel = finish", "fn f() -> Result<u8, E> { Ok(1) }", "runs to its end"),
+        ("", "fn f(#[cfg(x)] a: u8) -> Result<u8, E> { Ok(1) }", "one function for each case"),
+        ("", "#[idem::idempotent] fn f(a: u8) -> Result<u8, E> { Ok(1) }", "given twice"),
+        ("", "fn f(a: u8) -> Pin<Box<dyn Future<Output = Result<u8, E>>>> { g(a) }", "write an `async fn`"),
         (
             "skip(a)",
             "fn f<'async_trait>(__arg0: (u8, u8)) -> Pin<Box<dyn Future<Output = Result<u8, E>> + 'async_trait>> { Box::pin(async move { let (a, b) = __arg0; Ok(a) }) }",
@@ -313,22 +175,13 @@ fn mistakes_in_the_function_say_what_to_write() {
         ),
     ] {
         let mistakes = refused(args, item);
-        assert!(
-            mistakes.iter().any(|mistake| mistake.contains(part)),
-            "{args} on {item}: {mistakes:#?}"
-        );
+        assert!(mistakes.iter().any(|mistake| mistake.contains(part)), "{args} on {item}: {mistakes:#?}");
     }
 }
 
 #[test]
 fn what_is_never_stored_may_borrow() {
-    expanded(
-        "on_duplicate = reject",
-        "fn f(a: &str) -> Result<&str, E> { Ok(a) }",
-    );
-    expanded(
-        "",
-        "fn f(a: &str) -> Result<Cow<'_, str>, E> { Ok(a.into()) }",
-    );
+    expanded("on_duplicate = reject", "fn f(a: &str) -> Result<&str, E> { Ok(a) }");
+    expanded("", "fn f(a: &str) -> Result<Cow<'_, str>, E> { Ok(a.into()) }");
     expanded("", "fn f(a: &str) -> Result<u8, &str> { Err(a) }");
 }

@@ -106,7 +106,15 @@ const MUST_COMPILE: &[(&str, &[&str])] = &[
     ("`Cow` in a result", &["results::cow_is_fine"]),
     ("a body that never ends", &["results::a_body_that_never_ends"]),
     ("errors without serde", &["results::errors_that_are_never_stored_need_nothing"]),
-    ("hygiene", &["hygiene::names_of_arguments", "hygiene::names_of_items", "hygiene::raw_names"]),
+    (
+        "hygiene",
+        &[
+            "hygiene::names_of_arguments",
+            "hygiene::names_of_items",
+            "hygiene::raw_names",
+            "hygiene::without_the_prelude",
+        ],
+    ),
     (
         "`key`",
         &[
@@ -127,7 +135,7 @@ const MUST_COMPILE: &[(&str, &[&str])] = &[
     ),
     ("signature text", &["key::the_signature_text"]),
     ("`scope`", &["key::scopes_do_not_meet"]),
-    ("`store`", &["options::store_option"]),
+    ("`store`", &["stores::store_option"]),
     ("`ttl`", &["options::ttl"]),
     ("`lease`", &["options::lease_and_on_running_reject"]),
     (
@@ -156,13 +164,13 @@ const MUST_COMPILE: &[(&str, &[&str])] = &[
     ),
     ("`on_interrupt`", &["options::on_interrupt"]),
     ("`on_cancel`", &["options::on_cancel"]),
-    ("`on_store_error`", &["options::on_store_error"]),
+    ("`on_store_error`", &["stores::on_store_error"]),
     ("`max_run`", &["options::max_run"]),
     ("`max_attempts`", &["options::max_attempts"]),
     ("`record_arguments`", &["options::record_arguments"]),
     ("`max_result`", &["options::max_result"]),
     ("`error`", &["results::error_makes_the_functions_own_error"]),
-    ("`crate`", &["options::crate_option"]),
+    ("`crate`", &["stores::crate_option"]),
 ];
 
 /// Clauses, and for each the cases in `tests/ui` that show it.

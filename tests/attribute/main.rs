@@ -17,4 +17,5 @@ mod macros;
 mod methods;
 mod options;
 mod results;
+mod stores;
 mod traits;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use idem::store::{Asked, Durability, Profile, Request, Store, StoreError};
-use idem::{Error, Happened, MemoryStore, idempotent, observe, observe_blocking};
+use idem::store::{Asked, Request, Store};
+use idem::{Error, Happened, idempotent, observe, observe_blocking};
 use tokio::sync::Notify;
 
 use crate::bench::Bench;
@@ -191,23 +191,30 @@ fn a_plain_function_does_not_wait_unless_told() {
     assert_eq!(bench.runs(), 2);
 }
 
+#[idempotent(store = &bench.store, skip(bench, inside), wait = "1h")]
+fn plainly_waiting_an_hour(bench: &Bench, inside: &dyn Fn()) -> Result<u32, Error> {
+    inside();
+    Ok(bench.ran())
+}
+
 #[test]
 fn a_plain_function_waits_when_told() {
-    let bench = Bench::new();
-    std::thread::scope(|scope| {
-        let mut second = None;
-        let first = while_running(
-            |inside| plainly_waiting_long(&bench, inside),
-            || {
-                let bench = &bench;
-                let call = move || plainly_waiting_long(bench, &|| panic!("the body ran twice"));
-                second = Some(scope.spawn(call));
-            },
-        );
-        assert_eq!(first.unwrap(), 1);
-        let second = second.expect("a thread").join().expect("no panic");
-        assert_eq!(second.unwrap(), 1);
-    });
+    for call in [plainly_waiting_long, plainly_waiting_an_hour] {
+        let bench = Bench::new();
+        std::thread::scope(|scope| {
+            let mut second = None;
+            let first = while_running(
+                |inside| call(&bench, inside),
+                || {
+                    let bench = &bench;
+                    second = Some(scope.spawn(move || call(bench, &|| panic!("the body ran twice"))));
+                },
+            );
+            assert_eq!(first.unwrap(), 1);
+            let second = second.expect("a thread").join().expect("no panic");
+            assert_eq!(second.unwrap(), 1);
+        });
+    }
 }
 
 #[idempotent(store = &bench.store, skip(bench, fail), on_interrupt = reject)]
@@ -323,58 +330,6 @@ async fn max_run() {
     assert_eq!(once!(bench, limited_plainly(&bench, 1)), 3);
 }
 
-/// A store that never answers anything good.
-struct Broken(Profile);
-
-impl Broken {
-    fn new() -> Arc<Self> {
-        Arc::new(Broken(Profile::new("broken:", Durability::Process)))
-    }
-}
-
-impl Store for Broken {
-    fn ask(&self, _: Request) -> Asked {
-        Asked::Now(Err(StoreError::refused("broken:", "it is broken")))
-    }
-
-    fn profile(&self) -> &Profile {
-        &self.0
-    }
-}
-
-#[idempotent(store = broken, skip(bench, broken))]
-async fn fails_without(bench: &Bench, broken: &Arc<Broken>) -> Result<u32, Error> {
-    Ok(bench.ran())
-}
-
-#[idempotent(store = broken, skip(bench, broken), on_store_error = fail)]
-fn fails_without_plainly(bench: &Bench, broken: &Arc<Broken>) -> Result<u32, Error> {
-    Ok(bench.ran())
-}
-
-#[idempotent(store = broken, skip(bench, broken), on_store_error = run)]
-async fn runs_without(bench: &Bench, broken: Arc<Broken>) -> Result<u32, Error> {
-    Ok(bench.ran())
-}
-
-#[idempotent(store = &broken, skip(bench, broken), on_store_error = run)]
-fn runs_without_plainly(bench: &Bench, broken: Arc<Broken>) -> Result<u32, Error> {
-    Ok(bench.ran())
-}
-
-#[tokio::test]
-async fn on_store_error() {
-    let bench = Bench::new();
-    let broken = Broken::new();
-    let failed = fails_without(&bench, &broken).await;
-    assert!(matches!(failed, Err(Error::Store { .. })));
-    let failed = fails_without_plainly(&bench, &broken);
-    assert!(matches!(failed, Err(Error::Store { .. })));
-    assert_eq!(bench.runs(), 0);
-    assert_eq!(runs_without(&bench, broken.clone()).await.unwrap(), 1);
-    assert_eq!(runs_without_plainly(&bench, broken).unwrap(), 2);
-}
-
 struct Finishing {
     bench: Bench,
     gate: Notify,
@@ -453,58 +408,4 @@ async fn record_arguments() {
     let kept = arguments_of(&bench, "::recorded").expect("arguments");
     assert!(kept.contains(format!("{:?}", b"note").trim_matches(['[', ']'])));
     assert_eq!(arguments_of(&bench, "::not_recorded"), None);
-}
-
-mod facade {
-    pub mod library {
-        pub use idem::*;
-    }
-}
-
-#[idempotent(store = &bench.store, skip(bench), crate = crate::options::facade::library)]
-async fn through_another_crate(bench: &Bench, a: u8) -> Result<u32, Error> {
-    Ok(bench.ran() + u32::from(a))
-}
-
-#[tokio::test]
-async fn crate_option() {
-    let bench = Bench::new();
-    assert_eq!(once!(bench, through_another_crate(&bench, 1).await), 2);
-}
-
-#[idempotent(store = store, skip(store))]
-async fn store_as_argument(store: &MemoryStore, a: u64) -> Result<std::time::SystemTime, Error> {
-    let _ = a;
-    Ok(std::time::SystemTime::now())
-}
-
-#[idempotent(store = store.clone(), skip(store))]
-fn store_as_arc(store: &Arc<dyn Store>, a: u64) -> Result<std::time::SystemTime, Error> {
-    let _ = a;
-    Ok(std::time::SystemTime::now())
-}
-
-struct Holder {
-    store: Arc<MemoryStore>,
-}
-
-impl Holder {
-    #[idempotent(store = self.store.clone(), skip(self))]
-    async fn taken(&mut self, a: u64) -> Result<std::time::SystemTime, Error> {
-        let _ = a;
-        Ok(std::time::SystemTime::now())
-    }
-}
-
-#[tokio::test]
-async fn store_option() {
-    let store = MemoryStore::new();
-    let first = store_as_argument(&store, 1).await.unwrap();
-    assert_eq!(store_as_argument(&store, 1).await.unwrap(), first);
-    let shared: Arc<dyn Store> = Arc::new(store);
-    let first = store_as_arc(&shared, 1).unwrap();
-    assert_eq!(store_as_arc(&shared, 1).unwrap(), first);
-    let mut holder = Holder { store: Arc::new(MemoryStore::new()) };
-    let first = holder.taken(1).await.unwrap();
-    assert_eq!(holder.taken(1).await.unwrap(), first);
 }

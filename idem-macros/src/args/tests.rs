@@ -43,42 +43,22 @@ fn all_options_at_once() {
     assert!(matches!(value("max_attempts"), Value::Number(3)));
     assert!(matches!(value("max_result"), Value::Number(1_048_576)));
     assert!(matches!(value("record_arguments"), Value::Flag));
-    assert!(matches!(
-        value("on_interrupt"),
-        Value::Choice {
-            variant: "Reject",
-            ..
-        }
-    ));
+    assert!(matches!(value("on_interrupt"), Value::Choice { variant: "Reject", .. }));
 }
 
 #[test]
 fn a_name_may_be_a_constant_and_sizes_may_be_computed() {
     assert!(args("name = names::CHARGE").name.is_some());
-    assert!(
-        args("name = concat!(\"orders.\", \"charge\")")
-            .name
-            .is_some()
-    );
-    assert!(matches!(
-        args("max_result = 4 * 1024").settings[0].value,
-        Value::Computed(_)
-    ));
-    assert!(matches!(
-        args("max_result = 4096").settings[0].value,
-        Value::Number(4096)
-    ));
+    assert!(args("name = concat!(\"orders.\", \"charge\")").name.is_some());
+    assert!(matches!(args("max_result = 4 * 1024").settings[0].value, Value::Computed(_)));
+    assert!(matches!(args("max_result = 4096").settings[0].value, Value::Number(4096)));
 }
 
 #[test]
 fn every_mistake_is_told() {
     let mistakes = refused("tll = \"1h\", lease = \"soon\", ttl = \"0s\", skip(a.b), name = 7");
     assert_eq!(mistakes.len(), 5, "{mistakes:#?}");
-    assert!(
-        mistakes[0].contains("did you mean `ttl`"),
-        "{}",
-        mistakes[0]
-    );
+    assert!(mistakes[0].contains("did you mean `ttl`"), "{}", mistakes[0]);
     assert!(mistakes[1].contains("is no duration"), "{}", mistakes[1]);
     assert!(mistakes[2].contains("with a `ttl` of 0"), "{}", mistakes[2]);
     assert!(mistakes[3].contains("whole arguments"), "{}", mistakes[3]);
@@ -99,14 +79,8 @@ fn each_mistake_says_what_to_write() {
         ("skip = self", "write `skip(self, db)`"),
         ("key(a?)", "`?` cannot stand here"),
         ("scope = self.tenant().await", "`.await` cannot stand here"),
-        (
-            "on_duplicate = rejct",
-            "write `on_duplicate = replay` or `on_duplicate = reject`",
-        ),
-        (
-            "on_duplicate = \"reject\"",
-            "write `on_duplicate = replay` or",
-        ),
+        ("on_duplicate = rejct", "write `on_duplicate = replay` or `on_duplicate = reject`"),
+        ("on_duplicate = \"reject\"", "write `on_duplicate = replay` or"),
         ("on_error = with", "name the function"),
         ("on_error = ignore", "write `on_error = release`"),
         ("on_error = store_or(a, b)", "takes one function"),

@@ -15,11 +15,7 @@ fn respelled(tokens: TokenStream, wrap: bool) -> TokenStream {
             TokenTree::Punct(mark) => {
                 // A `>` or a `&` is told from `>>` and `&&` only in expressions.
                 let apart = matches!(mark.as_char(), '>' | '<' | ',' | ';' | '*');
-                let spacing = if apart {
-                    Spacing::Alone
-                } else {
-                    mark.spacing()
-                };
+                let spacing = if apart { Spacing::Alone } else { mark.spacing() };
                 out.push(Punct::new(mark.as_char(), spacing).into());
             }
             token @ TokenTree::Literal(_) if wrap => {
@@ -29,11 +25,7 @@ fn respelled(tokens: TokenStream, wrap: bool) -> TokenStream {
         }
     }
     let tokens: TokenStream = out.into_iter().collect();
-    if wrap {
-        TokenTree::from(Group::new(Delimiter::None, tokens)).into()
-    } else {
-        tokens
-    }
+    if wrap { TokenTree::from(Group::new(Delimiter::None, tokens)).into() } else { tokens }
 }
 
 fn type_text(source: &str) -> String {
@@ -51,11 +43,7 @@ fn expression_text(source: &str) -> String {
     let text = of_expression(tokens.clone());
     let wrapped = TokenTree::from(Group::new(Delimiter::None, tokens)).into();
     assert_eq!(text, of_expression(wrapped), "{source}");
-    assert_eq!(
-        text,
-        of_expression(text.parse().expect("tokens")),
-        "{source}"
-    );
+    assert_eq!(text, of_expression(text.parse().expect("tokens")), "{source}");
     text
 }
 
@@ -68,10 +56,7 @@ fn types_have_one_spelling() {
         (&["(u8,)", "( u8 , )"], "(u8,)"),
         (&["(A<B, C>,)"], "(A<B, C>,)"),
         (&["(u8,u16,)", "(u8 , u16)"], "(u8, u16)"),
-        (
-            &["Vec<(u8,u8)>", "Vec < (u8 , u8) >", "Vec<(u8,u8,),>"],
-            "Vec<(u8, u8)>",
-        ),
+        (&["Vec<(u8,u8)>", "Vec < (u8 , u8) >", "Vec<(u8,u8,),>"], "Vec<(u8, u8)>"),
         (&["Vec<Vec<u8>>", "Vec<Vec<u8> >"], "Vec<Vec<u8>>"),
         (&["&str", "& str", "&'a str", "&'static str"], "&str"),
         (&["&&str", "& &str", "&'a &'b str"], "&&str"),
@@ -83,44 +68,23 @@ fn types_have_one_spelling() {
         (&["Ref<'a>", "Ref<'_>", "Ref<>", "Ref"], "Ref"),
         (&["Ref<'a, 'b>", "Ref::<'a>"], "Ref"),
         (&["Ref<'a, 'b, T>", "Ref<T,>"], "Ref<T>"),
-        (
-            &["::std::vec::Vec<u8>", ":: std :: vec :: Vec < u8 >"],
-            "::std::vec::Vec<u8>",
-        ),
+        (&["::std::vec::Vec<u8>", ":: std :: vec :: Vec < u8 >"], "::std::vec::Vec<u8>"),
         (&["dyn ::a::B"], "dyn ::a::B"),
         (
-            &[
-                "Box<dyn Fn(u8,)->u8+Send+'static>",
-                "Box<dyn Fn(u8) -> u8 + Send>",
-            ],
+            &["Box<dyn Fn(u8,)->u8+Send+'static>", "Box<dyn Fn(u8) -> u8 + Send>"],
             "Box<dyn Fn(u8) -> u8 + Send>",
         ),
         (&["&'a (dyn Shop + 'a)", "&(dyn Shop)"], "&(dyn Shop)"),
         (&["dyn 'a + Shop", "dyn Shop"], "dyn Shop"),
-        (
-            &["impl Serialize+'async_trait", "impl Serialize"],
-            "impl Serialize",
-        ),
+        (&["impl Serialize+'async_trait", "impl Serialize"], "impl Serialize"),
         (&["impl for<'a> Fn(&'a u8)", "impl Fn(&u8)"], "impl Fn(&u8)"),
         (&["for<'a> fn(&'a u8)", "fn(& u8)"], "fn(&u8)"),
         (&["fn(u8,u8)->(u8,u8)"], "fn(u8, u8) -> (u8, u8)"),
-        (
-            &["unsafe extern \"C\" fn(u8)"],
-            "unsafe extern \"C\" fn(u8)",
-        ),
-        (
-            &["<T as Iterator>::Item", "< T as Iterator > :: Item"],
-            "<T as Iterator>::Item",
-        ),
-        (
-            &["Vec<<T as Iterator>::Item>"],
-            "Vec<<T as Iterator>::Item>",
-        ),
+        (&["unsafe extern \"C\" fn(u8)"], "unsafe extern \"C\" fn(u8)"),
+        (&["<T as Iterator>::Item", "< T as Iterator > :: Item"], "<T as Iterator>::Item"),
+        (&["Vec<<T as Iterator>::Item>"], "Vec<<T as Iterator>::Item>"),
         (&["impl Iterator<Item=u8>"], "impl Iterator<Item = u8>"),
-        (
-            &["impl Iterator<Item=&'a str>"],
-            "impl Iterator<Item = &str>",
-        ),
+        (&["impl Iterator<Item=&'a str>"], "impl Iterator<Item = &str>"),
         (&["impl Iterator<Item: Copy>"], "impl Iterator<Item: Copy>"),
         (&["*const u8", "* const u8"], "*const u8"),
         (&["Option<*mut u8>"], "Option<*mut u8>"),
@@ -146,10 +110,7 @@ fn expressions_have_one_spelling() {
     for (spellings, text) in [
         (&["order_id"][..], "order_id"),
         (&["self.id", "self . id"], "self.id"),
-        (
-            &["order.lines[0].0", "order . lines [0] . 0"],
-            "order.lines[0].0",
-        ),
+        (&["order.lines[0].0", "order . lines [0] . 0"], "order.lines[0].0"),
         (&["pair.0.1"], "pair.0.1"),
         (&["&order.id", "& order.id"], "&order.id"),
         (&["&mut *a"], "&mut *a"),
@@ -165,10 +126,7 @@ fn expressions_have_one_spelling() {
         (&["a as Vec<u8>"], "a as Vec<u8>"),
         (&["f(a,b,)", "f( a , b )"], "f(a, b)"),
         (&["f((a,))", "f((a,),)"], "f((a,))"),
-        (
-            &["a.iter().map(|x|x+1).collect::<Vec<_>>()"],
-            "a.iter().map(|x| x + 1).collect::<Vec<_>>()",
-        ),
+        (&["a.iter().map(|x|x+1).collect::<Vec<_>>()"], "a.iter().map(|x| x + 1).collect::<Vec<_>>()"),
         (&["a.map(|(x,y)|x|y)"], "a.map(|(x, y)| x | y)"),
         (&["f(||a)", "f(|| a)"], "f(|| a)"),
         (&["f(move|x|x)"], "f(move |x| x)"),
@@ -176,10 +134,7 @@ fn expressions_have_one_spelling() {
         (&["Vec::<Vec<u8>>::from(a)"], "Vec::<Vec<u8>>::from(a)"),
         (&["Point{x,y:1}", "Point { x, y: 1, }"], "Point { x, y: 1 }"),
         (&["if a{1}else{2}"], "if a { 1 } else { 2 }"),
-        (
-            &["match a{Some(x)=>x,None=>0,}"],
-            "match a { Some(x) => x, None => 0 }",
-        ),
+        (&["match a{Some(x)=>x,None=>0,}"], "match a { Some(x) => x, None => 0 }"),
         (&["format!(\"{a}-{}\",b)"], "format!(\"{a}-{}\", b)"),
         (&["matches!(a,Some(_))"], "matches!(a, Some(_))"),
         (&["vec![a,b]"], "vec![a, b]"),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::guard::Guard;
 use super::machine::{Entry, Step, Wait};
-use super::outcome::{self, Policy};
+use super::outcome;
 use super::settle::{Ended, Settled, Told};
 use super::{Call, Converts, Judges, Keeps, OnRunning, Outcome};
 use crate::Error;
@@ -40,10 +40,10 @@ impl<D, X, M, C> Blocking<D, X, M, C> {
         };
         match entry {
             Entry::Replay(finished) => {
-                return outcome::replay::<R, D, X, M>(&mut guard, &finished, Policy::new(on_error, convert));
+                return outcome::replay::<R, D, X, M>(&mut guard, &finished, convert);
             }
             Entry::Refuse(error) => {
-                return outcome::refuse::<R, D, X, M>(&mut guard, error, Policy::new(on_error, convert));
+                return outcome::refuse(&mut guard, error, convert);
             }
             Entry::Body => {}
         }
@@ -51,7 +51,7 @@ impl<D, X, M, C> Blocking<D, X, M, C> {
             Ok(result) => {
                 let (ended, result) = outcome::ended::<R, D, X>(&mut guard, &on_error, result);
                 let settled = guard.block_for_settled(ended, None);
-                outcome::given(&mut guard, settled, result, Policy::<R, D, X, M>::new(on_error, convert))
+                outcome::given::<R, D, X>(&mut guard, settled, result)
             }
             Err(payload) => {
                 guard.block_for_settled(Ended::Unknown, Some(PANIC_LIMIT));
@@ -103,7 +103,7 @@ impl Guard {
             Told::Over(settled) => settled,
             Told::Wait => {
                 let Wait::Settled(pending) = std::mem::take(&mut self.progress.wait) else { return Settled::Own };
-                let most = self.store.as_ref().map_or(Duration::ZERO, |store| time_limit(store));
+                let most = self.store.as_ref().map_or(Duration::ZERO, time_limit);
                 match pending.wait(Some(limit.unwrap_or(most))) {
                     Ok(answer) => self.settled(answer),
                     Err(pending) => self.leave(pending),

@@ -8,7 +8,7 @@ use pin_project_lite::pin_project;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-use super::outcome::{self, Policy};
+use super::outcome;
 use super::{Converts, Judges, Keeps, Outcome, Run};
 use crate::Error;
 
@@ -45,14 +45,13 @@ where
             let runtime = match Handle::try_current() {
                 Ok(runtime) => runtime,
                 Err(_) => {
-                    let (on_error, convert) = run.take_policy();
+                    let convert = run.take_convert();
                     let error = Error::misuse(
                         run.guard.text().clone(),
                         "`on_cancel = finish` runs the body in a task of its own, and this call is not in a tokio \
                          runtime: call it in one, or leave the option out",
                     );
-                    let policy = Policy::<R, D, X, M>::new(on_error, convert);
-                    let answered = outcome::refuse(&mut run.guard, error, policy);
+                    let answered = outcome::refuse(&mut run.guard, error, convert);
                     *this.run = None;
                     return Poll::Ready(answered);
                 }

@@ -88,14 +88,13 @@ macro_rules! setters {
         }
 
         impl<D, X, M, C> super::Call<D, X, M, C> {
-            $($(#[$doc])* #[must_use] pub fn $name(mut self, $name: $kind) -> Self {
+            $($(#[$doc])* pub fn $name(mut self, $name: $kind) -> Self {
                 self.prepared.options.$name = Some($name);
                 self
             })*
 
             /// The record keeps the signature text, the key's values and the verified arguments, never the
             /// skipped ones: for audit.
-            #[must_use]
             pub fn record_arguments(mut self) -> Self {
                 self.prepared.options.record_arguments = true;
                 self

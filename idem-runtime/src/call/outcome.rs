@@ -1,7 +1,5 @@
 //! Between the function's own types and the record: what is kept, what is replayed, what is refused.
 
-use std::marker::PhantomData;
-
 use super::observe::Happened;
 use super::prepared::Prepared;
 use super::settle::{Ended, Settled};
@@ -9,18 +7,6 @@ use super::{Converts, Judges, Keeps, OnError, Outcome};
 use crate::encoding::{DecodeError, EncodeError};
 use crate::store::{Finished, Kind, Payload};
 use crate::Error;
-
-/// The options that say what the function's types can do.
-pub(super) struct Policy<R, D, X, M> {
-    convert: M,
-    types: PhantomData<fn() -> (R, D, X)>,
-}
-
-impl<R, D, X, M> Policy<R, D, X, M> {
-    pub(super) fn new(_: X, convert: M) -> Self {
-        Policy { convert, types: PhantomData }
-    }
-}
 
 /// What a body ended with, as its record says it.
 pub(super) fn ended<R, D, X>(prepared: &mut Prepared, on_error: &X, result: R) -> (Ended, R)
@@ -101,7 +87,7 @@ fn prove(
 }
 
 /// What a duplicate of a finished call gets.
-pub(super) fn replay<R, D, X, M>(prepared: &mut Prepared, finished: &Finished, policy: Policy<R, D, X, M>) -> R
+pub(super) fn replay<R, D, X, M>(prepared: &mut Prepared, finished: &Finished, convert: M) -> R
 where
     R: Outcome,
     D: Keeps<R::Ok>,
@@ -115,7 +101,7 @@ where
             first_at: finished.first_at,
             not_kept: D::REPLAYS,
         };
-        return refuse(prepared, error, policy);
+        return refuse(prepared, error, convert);
     }
     match decoded::<R, D, X>(finished) {
         Ok(result) => {
@@ -124,7 +110,7 @@ where
         }
         Err(source) => {
             let error = Error::Decode { function: prepared.text().clone(), token: prepared.token_now(), source };
-            refuse(prepared, error, policy)
+            refuse(prepared, error, convert)
         }
     }
 }
@@ -144,21 +130,20 @@ where
 }
 
 /// What a call gets that is refused.
-pub(super) fn refuse<R, D, X, M>(prepared: &mut Prepared, error: Error, policy: Policy<R, D, X, M>) -> R
+pub(super) fn refuse<R, M>(prepared: &mut Prepared, error: Error, convert: M) -> R
 where
     R: Outcome,
     M: Converts<R::Err>,
 {
     prepared.refused(&error);
-    R::join(Err(policy.convert.convert(error)))
+    R::join(Err(convert.convert(error)))
 }
 
 /// What the caller of a body gets: what it returned, unless another attempt has completed already.
-pub(super) fn given<R, D, X, M>(
+pub(super) fn given<R, D, X>(
     prepared: &mut Prepared,
     settled: Settled,
     own: R,
-    _: Policy<R, D, X, M>,
 ) -> R
 where
     R: Outcome,

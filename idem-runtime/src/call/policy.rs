@@ -165,6 +165,11 @@ pub mod on_cancel {
 }
 
 /// Whether and how values are kept.
+#[diagnostic::on_unimplemented(
+    message = "the result `{T}` cannot be kept for later calls: it is not both `serde::Serialize` and `serde::de::DeserializeOwned`",
+    label = "this result cannot be stored",
+    note = "derive `Serialize` and `Deserialize` for it, or write `#[idempotent(on_duplicate = reject)]`, which keeps no result"
+)]
 pub trait Keeps<T>: sealed::Sealed {
     /// Whether duplicates are given the result.
     #[doc(hidden)]
@@ -177,6 +182,7 @@ pub trait Keeps<T>: sealed::Sealed {
     fn decode(bytes: &[u8]) -> Result<T, DecodeError>;
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned> Keeps<T> for on_duplicate::Replay {
     const REPLAYS: bool = true;
 
@@ -202,6 +208,11 @@ impl<T> Keeps<T> for on_duplicate::Reject {
 }
 
 /// What an `Err` means, and whether and how it is kept.
+#[diagnostic::on_unimplemented(
+    message = "the error `{E}` does not go with this `on_error`",
+    label = "what this function's errors mean is not known",
+    note = "`on_error = store` and `store_or` need an error that is `serde::Serialize` and `serde::de::DeserializeOwned`; `with` takes `fn(&E) -> idem::OnError`, `store_or` takes `fn(&E) -> Option<idem::OnError>`"
+)]
 pub trait Judges<E>: sealed::Sealed {
     /// What it means; `None` keeps it.
     #[doc(hidden)]
@@ -252,6 +263,7 @@ impl<E> Judges<E> for on_error::Interrupt {
     keeps_no_errors!();
 }
 
+#[diagnostic::do_not_recommend]
 impl<E, F: Fn(&E) -> OnError> Judges<E> for on_error::With<F> {
     fn judge(&self, error: &E) -> Option<OnError> {
         Some((self.0)(error))
@@ -259,6 +271,7 @@ impl<E, F: Fn(&E) -> OnError> Judges<E> for on_error::With<F> {
     keeps_no_errors!();
 }
 
+#[diagnostic::do_not_recommend]
 impl<E: Serialize + DeserializeOwned> Judges<E> for on_error::Store {
     fn judge(&self, _: &E) -> Option<OnError> {
         None
@@ -266,6 +279,7 @@ impl<E: Serialize + DeserializeOwned> Judges<E> for on_error::Store {
     keeps_errors!();
 }
 
+#[diagnostic::do_not_recommend]
 impl<E: Serialize + DeserializeOwned, F: Fn(&E) -> Option<OnError>> Judges<E> for on_error::StoreOr<F> {
     fn judge(&self, error: &E) -> Option<OnError> {
         (self.0)(error)
@@ -274,6 +288,11 @@ impl<E: Serialize + DeserializeOwned, F: Fn(&E) -> Option<OnError>> Judges<E> fo
 }
 
 /// How a refusal becomes the function's own error.
+#[diagnostic::on_unimplemented(
+    message = "a refusal cannot be returned as `{E}`: it is not `From<idem::Error>`",
+    label = "no error of this function can be made of a refusal",
+    note = "implement `From<idem::Error>` for it, or name a function that makes one: `#[idempotent(error = path)]`"
+)]
 pub trait Converts<E>: sealed::Sealed {
     /// The function's own error.
     #[doc(hidden)]
@@ -288,6 +307,7 @@ pub struct Convert;
 #[derive(Debug, Clone, Copy)]
 pub struct ConvertWith<F>(pub(crate) F);
 
+#[diagnostic::do_not_recommend]
 impl<E: From<Error>> Converts<E> for Convert {
     fn convert(self, error: Error) -> E {
         E::from(error)

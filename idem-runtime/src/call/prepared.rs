@@ -42,7 +42,10 @@ pub(crate) struct Prepared {
 const MOST_KEPT: usize = 16;
 const LARGEST_KEPT: usize = 64 * 1024;
 
-thread_local!(static KEPT: RefCell<Vec<Box<Prepared>>> = const { RefCell::new(Vec::new()) });
+/// A call holds its box while it moves, so it is boxes that are kept.
+type Kept = Vec<Box<Prepared>>;
+
+thread_local!(static KEPT: RefCell<Kept> = const { RefCell::new(Vec::new()) });
 
 impl Prepared {
     #[inline]

@@ -11,11 +11,11 @@ use pin_project_lite::pin_project;
 
 use super::guard::Guard;
 use super::machine::{Entry, Wait};
-use super::outcome::{self, Policy};
+use super::outcome;
 use super::settle::{Ended, Settled, Told};
 use super::{Call, Converts, Judges, Keeps, OnRunning, Outcome};
 use crate::io::{caught, io};
-use crate::store::Reply;
+use crate::store::{Pending, Reply};
 
 /// How long a panic is held back until the store was told.
 const PANIC_LIMIT: Duration = Duration::from_secs(1);
@@ -51,8 +51,8 @@ struct Thrown {
 }
 
 impl<R, F, D, X, M> Run<R, F, D, X, M> {
-    pub(super) fn take_policy(&mut self) -> (X, M) {
-        self.policy.take().expect("a call ends once")
+    pub(super) fn take_convert(&mut self) -> M {
+        take(&mut self.policy).1
     }
 
     pub(super) fn new<C>(call: Call<D, X, M, C>, body: F) -> Self
@@ -91,8 +91,8 @@ where
         let entry = ready!(guard.poll_entry(cx));
         Poll::Ready(match entry {
             Entry::Body => None,
-            Entry::Replay(finished) => Some(outcome::replay(guard, &finished, take::<R, D, X, M>(policy))),
-            Entry::Refuse(error) => Some(outcome::refuse(guard, error, take::<R, D, X, M>(policy))),
+            Entry::Replay(finished) => Some(outcome::replay::<R, D, X, M>(guard, &finished, take(policy).1)),
+            Entry::Refuse(error) => Some(outcome::refuse(guard, error, take(policy).1)),
         })
     }
 
@@ -103,10 +103,17 @@ where
     }
 }
 
-/// The options that say what the function's types can do; they are used once.
-fn take<R, D, X, M>(policy: &mut Option<(X, M)>) -> Policy<R, D, X, M> {
-    let (on_error, convert) = policy.take().expect("a call ends once");
-    Policy::new(on_error, convert)
+/// What an error means and how a refusal becomes one: each is used once.
+fn take<X, M>(policy: &mut Option<(X, M)>) -> (X, M) {
+    policy.take().expect("a call ends once")
+}
+
+/// How long a panic waits for the store. Not part of `poll`, which is compiled once for each body.
+fn panic_limit() -> Pending {
+    io().spawn("idem-io", async {
+        tokio::time::sleep(PANIC_LIMIT).await;
+        Ok(Reply::Record(None))
+    })
 }
 
 impl<R, F, D, X, M> Future for Run<R, F, D, X, M>
@@ -149,8 +156,7 @@ where
                             match told {
                                 Told::Over(settled) => {
                                     *this.stage = Stage::Over;
-                                    let policy = take::<R, D, X, M>(this.policy);
-                                    return Poll::Ready(outcome::given(this.guard, settled, result, policy));
+                                    return Poll::Ready(outcome::given::<R, D, X>(this.guard, settled, result));
                                 }
                                 Told::Wait => *this.stage = Stage::Settle(Box::new(result)),
                             }
@@ -161,10 +167,7 @@ where
                             match this.guard.settle(Ended::Unknown) {
                                 Told::Over(_) => std::panic::resume_unwind(payload),
                                 Told::Wait => {
-                                    let limit = io().spawn("idem-io", async {
-                                        tokio::time::sleep(PANIC_LIMIT).await;
-                                        Ok(Reply::Record(None))
-                                    });
+                                    let limit = panic_limit();
                                     *this.stage = Stage::Panic(Box::new(Thrown { payload, limit }));
                                 }
                             }
@@ -174,8 +177,7 @@ where
                 Stage::Settle(_) => {
                     let settled = ready!(this.guard.poll_settled(cx));
                     let Stage::Settle(result) = std::mem::replace(this.stage, Stage::Over) else { continue };
-                    let policy = take::<R, D, X, M>(this.policy);
-                    return Poll::Ready(outcome::given(this.guard, settled, *result, policy));
+                    return Poll::Ready(outcome::given::<R, D, X>(this.guard, settled, *result));
                 }
                 Stage::Panic(thrown) => {
                     if this.guard.poll_settled(cx).is_pending() {

@@ -125,7 +125,12 @@ impl Function {
 /// The function that a site stands in, with its concrete types, which the type name of a closure in it tells.
 #[inline]
 pub fn here<T: ?Sized>(site: &'static Site, closure: &T) -> Function {
-    let type_name = type_name_of_val(closure);
+    of(site, type_name_of_val(closure))
+}
+
+/// Not part of [`here`], which is compiled once for each annotated function.
+#[inline]
+fn of(site: &'static Site, type_name: &'static str) -> Function {
     let first = site.first.get_or_init(|| site.instance(type_name));
     // One text in the program has one address nearly always; another address costs a look at the bytes.
     if std::ptr::eq(first.type_name, type_name) || first.type_name == type_name {

@@ -24,14 +24,14 @@ impl<'a, 'de> Elements<'a, 'de> {
 
     #[inline]
     pub(super) fn finish(&self) -> Result<()> {
-        all_read(self.left)
+        all_read(self.left, "elements")
     }
 }
 
 #[inline]
-fn all_read(left: usize) -> Result<()> {
+fn all_read(left: usize, parts: &str) -> Result<()> {
     if left > 0 {
-        return Err(DecodeError::new(format!("{left} more than expected")));
+        return Err(DecodeError::new(format!("found more {parts} than expected")));
     }
     Ok(())
 }
@@ -129,7 +129,7 @@ impl<'a, 'de> Entries<'a, 'de> {
         if let Some(end) = self.end {
             self.decoder.reader = end;
         }
-        all_read(self.left)
+        all_read(self.left, "entries")
     }
 
     #[cold]

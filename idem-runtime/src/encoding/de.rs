@@ -87,7 +87,7 @@ impl<'de> Decoder<'de> {
 #[cold]
 fn too_deep() -> DecodeError {
     DecodeError::new(format!(
-        "a nesting deeper than {MAX_NESTING} (or than {MAX_WRAPPERS} options and newtypes)"
+        "arrays and maps nest deeper than {MAX_NESTING} (or options and newtypes deeper than {MAX_WRAPPERS})"
     ))
 }
 
@@ -96,7 +96,7 @@ fn mismatch(found: Unexpected<'_>, expected: &dyn de::Expected) -> DecodeError {
     DecodeError::invalid_type(found, expected)
 }
 
-/// For one kind of hint: which integers of those that the type can hold are handed over how.
+/// Hints for one kind of number, and the function that hands the number over.
 macro_rules! numbers {
     ($($method:ident)+ => $take:ident) => {$(
         #[inline]

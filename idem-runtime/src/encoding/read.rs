@@ -65,7 +65,7 @@ impl<'de> Reader<'de> {
                 let len = self.number(info)?;
                 match std::str::from_utf8(self.take(len)?) {
                     Ok(text) => Ok(Item::Text(text)),
-                    Err(_) => Err(DecodeError::new("a text that is not UTF-8")),
+                    Err(_) => Err(DecodeError::new("found a text that is not UTF-8")),
                 }
             }
             head::ARRAY => Ok(Item::Array(self.count(info, 1)?)),
@@ -102,11 +102,11 @@ impl<'de> Reader<'de> {
             25 => (u64::from(u16::from_be_bytes(self.array()?)), 1 << 8),
             26 => (u64::from(u32::from_be_bytes(self.array()?)), 1 << 16),
             27 => (u64::from_be_bytes(self.array()?), 1 << 32),
-            31 => return Err(DecodeError::new("an item of indefinite length")),
-            _ => return Err(DecodeError::new("not CBOR")),
+            31 => return Err(DecodeError::new("found an item of indefinite length")),
+            _ => return Err(DecodeError::new("found what is not CBOR")),
         };
         if number < least {
-            return Err(DecodeError::new("an integer or length that is not in its shortest form"));
+            return Err(DecodeError::new("found an integer or length that is not in its shortest form"));
         }
         Ok(number)
     }
@@ -138,18 +138,18 @@ impl<'de> Reader<'de> {
     fn bignum(&mut self, info: u8) -> Result<Item<'de>, DecodeError> {
         let tag = self.number(info)?;
         if tag != head::POSITIVE_BIGNUM && tag != head::NEGATIVE_BIGNUM {
-            return Err(DecodeError::new(format!("tag {tag}, which has no meaning here")));
+            return Err(DecodeError::new(format!("found tag {tag}, which has no meaning here")));
         }
         let Item::Bytes(digits) = self.bignum_content()? else {
-            return Err(DecodeError::new("a bignum that is not a byte string"));
+            return Err(DecodeError::new("found a bignum that is not a byte string"));
         };
         let mut number = [0; 16];
         let Some(unused) = number.len().checked_sub(digits.len()) else {
-            return Err(DecodeError::new("an integer beyond 128 bits"));
+            return Err(DecodeError::new("found an integer beyond 128 bits"));
         };
         // Up to 64 bits it is an ordinary integer, so the first of at least nine digits counts.
         if unused > 7 || digits[0] == 0 {
-            return Err(DecodeError::new("an integer or length that is not in its shortest form"));
+            return Err(DecodeError::new("found an integer or length that is not in its shortest form"));
         }
         number[unused..].copy_from_slice(digits);
         let number = u128::from_be_bytes(number);
@@ -174,7 +174,7 @@ impl<'de> Reader<'de> {
             head::SINGLE => Item::Float(f64::from(f32::from_be_bytes(self.array()?))),
             head::DOUBLE => Item::Float(f64::from_be_bytes(self.array()?)),
             _ => {
-                return Err(DecodeError::new("a simple value other than false, true and null"));
+                return Err(DecodeError::new("found a simple value other than false, true and null"));
             }
         })
     }
@@ -190,7 +190,7 @@ impl<'de> Item<'de> {
     pub(super) fn negative(n: u128) -> Result<i128, DecodeError> {
         match i128::try_from(n) {
             Ok(n) => Ok(-1 - n),
-            Err(_) => Err(DecodeError::new("an integer beyond 128 bits")),
+            Err(_) => Err(DecodeError::new("found an integer beyond 128 bits")),
         }
     }
 

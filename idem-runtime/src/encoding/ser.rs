@@ -123,7 +123,7 @@ impl<'a> Encoder<'a> {
 #[cold]
 fn too_deep() -> EncodeError {
     EncodeError::new(format!(
-        "a nesting deeper than {MAX_NESTING} (or than {MAX_WRAPPERS} options and newtypes)"
+        "arrays and maps nest deeper than {MAX_NESTING} (or options and newtypes deeper than {MAX_WRAPPERS})"
     ))
 }
 

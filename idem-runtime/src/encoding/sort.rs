@@ -51,6 +51,9 @@ impl Entries {
     /// Sorts the entries, of which the first begins at `start` and the last goes to the end of
     /// `out`.
     pub(super) fn sort(&self, start: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        if self.len < 2 {
+            return Ok(());
+        }
         let written = &out[start..];
         let Ok(end) = u32::try_from(written.len()) else {
             return Err(EncodeError::new("a map of more than 4 GiB"));
@@ -111,9 +114,7 @@ impl Entries {
                 Span { first, start, end }
             })
             .collect();
-        spans.sort_unstable_by(|a, b| {
-            a.first.cmp(&b.first).then_with(|| compare_keys(a.bytes(written), b.bytes(written)))
-        });
+        sort(&mut spans, written);
         let repeated = spans.windows(2).any(|pair| {
             let [a, b] = pair else { return false };
             a.first == b.first && compare_keys(a.bytes(written), b.bytes(written)) == Ordering::Equal
@@ -150,9 +151,7 @@ pub(super) fn sort_array(start: usize, out: &mut Vec<u8>) -> Result<(), EncodeEr
         let first = first_bytes(&elements[start as usize..], (end - start) as usize);
         spans.push(Span { first, start, end });
     }
-    spans.sort_unstable_by(|a, b| {
-        a.first.cmp(&b.first).then_with(|| a.bytes(elements).cmp(b.bytes(elements)))
-    });
+    sort(&mut spans, elements);
     arrange(spans.iter().map(Span::range), start, out);
     Ok(())
 }
@@ -173,6 +172,11 @@ impl Span {
     fn bytes<'a>(&self, written: &'a [u8]) -> &'a [u8] {
         &written[self.start as usize..self.end as usize]
     }
+}
+
+fn sort(spans: &mut [Span], written: &[u8]) {
+    // No encoding begins with another one, so what follows a key decides nothing unless the keys are equal.
+    spans.sort_unstable_by(|a, b| a.first.cmp(&b.first).then_with(|| a.bytes(written).cmp(b.bytes(written))));
 }
 
 /// The order of the keys with which two entries begin.

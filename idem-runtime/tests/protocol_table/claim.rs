@@ -56,7 +56,8 @@ fn arguments_are_kept_only_where_they_are_to_be_recorded() {
 #[test]
 fn expired() {
     // Done, free, interrupted and running with its lease over: each is gone when its time is over, not before.
-    let ways: [(&str, fn(&mut World) -> Duration); 4] = [
+    type Expires = (&'static str, fn(&mut World) -> Duration);
+    let ways: [Expires; 4] = [
         ("done", |world| {
             let grant = world.claimed('a');
             world.ask(&complete('a', grant));
@@ -262,7 +263,7 @@ fn free_fences_grow_though_their_source_stands_still() {
 
 #[test]
 fn digest_differs() {
-    let ways: [(&str, fn(&mut World)); 4] = [
+    let ways: [Way; 4] = [
         ("running", |world| {
             world.claimed('a');
         }),

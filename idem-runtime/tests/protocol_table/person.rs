@@ -9,7 +9,7 @@ use crate::world::*;
 
 /// A record of whose last attempt nobody knows what it did, and its fence.
 fn undecided() -> Vec<(&'static str, World, u64)> {
-    let ways: [(&str, fn(&mut World)); 2] = [
+    let ways: [Way; 2] = [
         ("interrupted", |world| {
             world.ask(&interrupt('b'));
         }),
@@ -17,7 +17,7 @@ fn undecided() -> Vec<(&'static str, World, u64)> {
             world.lease_over();
         }),
     ];
-    let made = |(name, way): (&'static str, fn(&mut World))| {
+    let made = |(name, way): Way| {
         let mut world = World::new();
         world.claimed_with('a', rejecting);
         world.ask(&interrupt('a'));
@@ -31,7 +31,7 @@ fn undecided() -> Vec<(&'static str, World, u64)> {
 
 /// Records about which a person has nothing to decide.
 fn decided() -> Vec<(&'static str, World)> {
-    let ways: [(&str, fn(&mut World)); 5] = [
+    let ways: [Way; 5] = [
         ("nothing", |_| {}),
         ("running", |world| {
             world.claimed('a');
@@ -48,7 +48,7 @@ fn decided() -> Vec<(&'static str, World)> {
             world.ask(&complete('a', grant));
         }),
     ];
-    let made = |(name, way): (&'static str, fn(&mut World))| {
+    let made = |(name, way): Way| {
         let mut world = World::new();
         way(&mut world);
         (name, world)
@@ -76,6 +76,9 @@ fn reopen_interrupted_or_lease_over() {
         assert_eq!((head.ended_at, head.expires), (world.now.wall, world.now.wall.after(TTL)), "{state}");
         assert_eq!(&*world.record.as_ref().unwrap().by, "ann", "{state}");
         assert_eq!(world.ask_in_vain(&reopen(fence)), Reply::Reopened, "{state}: again");
+        for other in [fence - 1, fence + 1] {
+            is_the_record(&world.ask_in_vain(&reopen(other)), &world, "reopened, another fence");
+        }
         // The next call runs the body again.
         let grant = world.claimed_with('c', |claim| claim.max_attempts = Some(1));
         assert_eq!((grant.generation, grant.number), (generation, 3), "{state}");
@@ -130,7 +133,7 @@ fn resolve_interrupted_or_lease_over() {
             (AttemptId::NOBODY, fence, generation),
             "{state}"
         );
-        assert_eq!((head.ended_at, head.expires), (world.now.wall, world.now.wall.after(TTL)), "{state}");
+        assert_eq!((head.ended_at, head.expires), (world.now.wall, world.now.wall.after(3 * TTL)), "{state}");
         assert_eq!(&*world.record.as_ref().unwrap().by, "ann", "{state}");
         let finished = done(world.ask(&claim('c')));
         assert_eq!((&*finished.result, finished.attempt), (&b"by hand"[..], AttemptId::NOBODY), "{state}");

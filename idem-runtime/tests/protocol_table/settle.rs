@@ -7,7 +7,7 @@ use crate::world::*;
 
 /// Every state in which a record can be that is not running by `a`.
 fn not_running_by_a() -> Vec<(&'static str, World)> {
-    let ways: [(&str, fn(&mut World)); 8] = [
+    let ways: [Way; 8] = [
         ("nothing", |_| {}),
         ("running another", |world| {
             world.claimed('b');
@@ -38,7 +38,7 @@ fn not_running_by_a() -> Vec<(&'static str, World)> {
             world.claimed('b');
         }),
     ];
-    let made = |(name, way): (&'static str, fn(&mut World))| {
+    let made = |(name, way): Way| {
         let mut world = World::new();
         way(&mut world);
         (name, world)

@@ -18,6 +18,9 @@ pub fn attempt(letter: char) -> AttemptId {
     AttemptId::from(u128::from(u32::from(letter)))
 }
 
+/// A state, and how to get a record there.
+pub type Way = (&'static str, fn(&mut World));
+
 pub struct World {
     pub record: Option<Record>,
     pub now: Now,
@@ -149,7 +152,7 @@ pub fn resolve(fence: u64) -> Request {
 }
 
 pub fn resolve_with(fence: u64, result: &[u8]) -> Request {
-    let mut resolve = Resolve::new(TOKEN, fence, "ann", TTL);
+    let mut resolve = Resolve::new(TOKEN, fence, "ann", 3 * TTL);
     resolve.result = result.into();
     resolve.kind = Kind::Value;
     Request::Resolve(Arc::new(resolve))

@@ -212,14 +212,27 @@ mod tests {
     }
 
     #[test]
-    fn a_step_removes_no_more_than_it_is_told() {
+    fn a_step_removes_no_more_than_it_is_told_and_only_what_has_expired() {
         let (_folder, connection) = file();
-        for number in 0..10 {
-            put(&connection, number, if number % 2 == 0 { State::Done } else { State::Free }, 1_000);
+        let states = [State::Running, State::Free, State::Interrupted, State::Done];
+        for (number, state) in (0..).zip(states.into_iter().cycle().take(12)) {
+            put(&connection, number, state, 1_000);
         }
-        put(&connection, 10, State::Done, 1_001);
+        for (number, state) in (20..).zip(states) {
+            put(&connection, number, state, 1_001);
+        }
+        // Running, and its lease is not over.
+        put(&connection, 30, State::Running, 0);
+        connection
+            .execute("UPDATE record SET lease_run = 1, lease_end = 1001 WHERE expires = 0", [])
+            .unwrap();
+
+        assert_eq!(purge(&connection, Some("other"), 100, &NOW).unwrap(), 0);
+        assert_eq!(purge(&connection, Some(""), 0, &NOW).unwrap(), 0);
         assert_eq!(purge(&connection, None, 7, &NOW).unwrap(), 7);
-        assert_eq!(purge(&connection, Some("other"), 7, &NOW).unwrap(), 0);
-        assert_eq!(purge(&connection, Some(""), 7, &NOW).unwrap(), 3);
+        assert_eq!(purge(&connection, Some(""), 7, &NOW).unwrap(), 5);
+        assert_eq!(purge(&connection, None, 100, &NOW).unwrap(), 0);
+        let left = connection.query_row("SELECT count(*) FROM record", [], |row| row.get(0));
+        assert_eq!(left, Ok(5));
     }
 }

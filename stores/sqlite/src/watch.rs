@@ -245,3 +245,47 @@ fn give_up(file: &File, failure: Failure) {
         watcher.responder.answer(Err(error.clone()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use idem_runtime::store::{Claim, Complete, Request};
+
+    use super::*;
+    use crate::file::Open;
+    use crate::options::SqliteStoreBuilder;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn ask(open: &Open, request: Request) -> Reply {
+        match open.file.write(&"".into(), request, LONG) {
+            Asked::Later(pending) => pending.wait(Some(LONG)).unwrap().unwrap(),
+            Asked::Now(answer) => panic!("{answer:?}"),
+        }
+    }
+
+    #[test]
+    fn the_writer_wakes_without_anybody_looking() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, connection) = File::open(&SqliteStoreBuilder::new(folder.path().join("a.db"))).unwrap();
+        let open = Open::start(file, connection).unwrap();
+        let mut claim = Claim::default();
+        (claim.lease, claim.ttl) = (LONG, LONG);
+        let Reply::Claimed(_) = ask(&open, Request::Claim(Arc::new(claim.clone()))) else { panic!() };
+
+        let (responder, pending) = Pending::channel("sqlite:a.db");
+        open.file.watches.add(claim.token, &"".into(), None, responder);
+        // A renewed lease wakes nobody.
+        let renew = Request::Renew { token: claim.token, attempt: claim.attempt, lease: LONG };
+        assert_eq!(ask(&open, renew), Reply::Renewed);
+        let pending = pending.wait(Some(Duration::ZERO)).expect_err("still running");
+
+        let mut complete = Complete::default();
+        (complete.token, complete.attempt, complete.ttl) = (claim.token, claim.attempt, LONG);
+        assert_eq!(ask(&open, Request::Complete(Arc::new(complete))), Reply::Completed);
+        match pending.wait(Some(LONG)).unwrap() {
+            Ok(Reply::Record(Some(record))) => assert_eq!(record.head.state, State::Done),
+            other => panic!("{other:?}"),
+        }
+        assert!(!open.file.watches.lock().looking);
+    }
+}

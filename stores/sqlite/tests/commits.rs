@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::*;
+use idem_runtime::Token;
 use idem_runtime::store::{Asked, Fault, Pending, Reply, Request, Store};
 use idem_sqlite::SqliteStore;
 
@@ -95,6 +96,53 @@ fn a_request_that_fails_does_not_take_the_others_with_it() {
             other => panic!("{number}: {other:?}"),
         }
     }
+}
+
+/// Something in the file makes SQLite give up the whole transaction as soon as this record is written.
+fn refuse(beside: &rusqlite::Connection, token: Token) {
+    let trigger = format!(
+        "CREATE TRIGGER refuse BEFORE INSERT ON record WHEN NEW.token = x'{token}' \
+         BEGIN SELECT raise(ROLLBACK, 'refused'); END"
+    );
+    beside.execute_batch(&trigger).unwrap();
+}
+
+#[test]
+fn a_transaction_that_is_given_up_is_done_again_one_by_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("orders.db");
+    let store = open(&path);
+    let beside = beside(&path);
+    refuse(&beside, token(5));
+    beside.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let claims: Vec<_> = (0..10).map(|number| claim(token(number))).collect();
+    let pending: Vec<_> = claims.iter().map(|claim| later(store.ask(asked_claim(claim)))).collect();
+    beside.execute_batch("ROLLBACK").unwrap();
+    for (number, pending) in pending.into_iter().enumerate() {
+        match pending.wait(Some(PATIENCE)).unwrap() {
+            Ok(Reply::Claimed(_)) if number != 5 => {}
+            Err(error) if number == 5 => assert_eq!(error.fault(), Fault::Unavailable, "{error}"),
+            other => panic!("{number}: {other:?}"),
+        }
+    }
+    assert_eq!(get(&store, token(5)), None);
+}
+
+#[test]
+fn fences_of_a_transaction_that_was_given_up_are_not_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("orders.db");
+    let (one, two) = (open(&path), open(&path));
+    let beside = beside(&path);
+    refuse(&beside, token(1));
+    ask_claim(&one, &claim(token(1))).unwrap_err();
+    beside.execute_batch("DROP TRIGGER refuse").unwrap();
+    let fences: Vec<_> = [&two, &one, &two, &one, &one, &two]
+        .into_iter()
+        .zip(10..)
+        .map(|(store, number)| claimed(store, &claim(token(number))).fence)
+        .collect();
+    assert!(fences.is_sorted_by(|a, b| a < b), "{fences:?}");
 }
 
 #[test]

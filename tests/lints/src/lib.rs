@@ -71,11 +71,7 @@ fn refused(error: Error) -> Cow<'static, str> {
 
 #[expect(clippy::ptr_arg)]
 fn judge(error: &Cow<'static, str>) -> OnError {
-    if error.is_empty() {
-        OnError::Interrupt
-    } else {
-        OnError::Release
-    }
+    if error.is_empty() { OnError::Interrupt } else { OnError::Release }
 }
 
 /// Arguments that the body does not use, and one that it uses although its name says otherwise.
@@ -93,11 +89,7 @@ pub async fn unused(order: u64, _kept: &str, _: u64, _unused: Vec<u8>) -> Outcom
 /// # Errors
 /// As the call.
 #[idempotent]
-pub async fn patterns(
-    (left, mut right): (u64, u64),
-    [first, ..]: [u64; 3],
-    (): (),
-) -> Outcome<u64> {
+pub async fn patterns((left, mut right): (u64, u64), [first, ..]: [u64; 3], (): ()) -> Outcome<u64> {
     right += 1;
     std::future::ready(()).await;
     Ok(left + right + first)
@@ -167,11 +159,7 @@ where
 /// As the call.
 #[idempotent]
 pub fn factorial(n: u64) -> Outcome<u64> {
-    if n == 0 {
-        Ok(1)
-    } else {
-        Ok(n * factorial(n - 1)?)
-    }
+    if n == 0 { Ok(1) } else { Ok(n * factorial(n - 1)?) }
 }
 
 /// Methods.

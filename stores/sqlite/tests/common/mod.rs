@@ -111,10 +111,10 @@ pub fn open(path: &Path) -> SqliteStore {
     SqliteStore::builder(path).open().unwrap()
 }
 
-/// A connection beside the store, that waits for nobody.
+/// A connection beside the store.
 pub fn beside(path: &Path) -> Connection {
     let connection = Connection::open(path).unwrap();
-    connection.busy_timeout(Duration::ZERO).unwrap();
+    connection.busy_timeout(PATIENCE).unwrap();
     connection
 }
 
@@ -123,7 +123,7 @@ pub fn until(what: &str, mut so: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !so() {
         assert!(Instant::now() < end, "not in {PATIENCE:?}: {what}");
-        std::thread::yield_now();
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
