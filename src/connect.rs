@@ -1,9 +1,9 @@
 //! From a URL to a store.
 
-use idem_runtime::store::{Handle, IntoStore, MemoryStore};
 use idem_runtime::Error;
 #[cfg(feature = "sqlite")]
 use idem_runtime::io;
+use idem_runtime::store::{Handle, IntoStore, MemoryStore};
 
 /// Where a URL leads to.
 enum Kind {
@@ -94,13 +94,16 @@ fn memory(rest: &str) -> Result<MemoryStore, String> {
     let mut builder = MemoryStore::builder();
     for parameter in parameters.split('&').filter(|parameter| !parameter.is_empty()) {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        let number = || {
-            value.parse().map_err(|_| format!("`memory:?{name}={value}`: `{name}` is a whole number"))
-        };
+        let number =
+            || value.parse().map_err(|_| format!("`memory:?{name}={value}`: `{name}` is a whole number"));
         builder = match name {
             "max_records" => builder.max_records(number()?),
             "max_bytes" => builder.max_bytes(number()?),
-            _ => return Err(format!("`memory:` has no parameter `{name}`; it has `max_records` and `max_bytes`")),
+            _ => {
+                return Err(format!(
+                    "`memory:` has no parameter `{name}`; it has `max_records` and `max_bytes`"
+                ));
+            }
         };
     }
     Ok(builder.build())

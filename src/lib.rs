@@ -27,12 +27,12 @@
 //! | `conformance` | the conformance suite, for people who write a store |
 
 pub use idem_macros::idempotent;
+pub use idem_runtime::call::{
+    Argument, Call, CurrentAttempt, Happened, Observe, Observed, OnError, OnRunning, OnStoreError, Outcome,
+    current, observe, observe_blocking, on_cancel, on_duplicate, on_error, shutdown, shutdown_blocking,
+};
 #[cfg(feature = "conformance")]
 pub use idem_runtime::conformance;
-pub use idem_runtime::call::{
-    Argument, Call, CurrentAttempt, Happened, Observe, Observed, OnError, OnRunning, OnStoreError, Outcome, current,
-    observe, observe_blocking, on_cancel, on_duplicate, on_error, shutdown, shutdown_blocking,
-};
 pub use idem_runtime::encoding::{self, unordered};
 pub use idem_runtime::store::{self, MemoryStore, OnInterrupt, Store, StoreError};
 pub use idem_runtime::{Error, Io, Text, Timestamp, Token, io};

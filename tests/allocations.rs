@@ -82,7 +82,8 @@ struct Flat {
     coupon: Option<&'static str>,
 }
 
-const FLAT: Flat = Flat { id: 7, amount_cents: -1_250, currency: "EUR", rate: 0.19, paid: false, coupon: Some("X") };
+const FLAT: Flat =
+    Flat { id: 7, amount_cents: -1_250, currency: "EUR", rate: 0.19, paid: false, coupon: Some("X") };
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Receipt {
@@ -117,7 +118,10 @@ fn a_text_is_one() {
 fn a_struct_is_what_its_fields_are() {
     #[idempotent(name = "allocations.struct")]
     async fn charge(order: u64) -> Result<Receipt, Error> {
-        Ok(Receipt { id: order, note: Some("a note that is longer than a few bytes, and than a few words".into()) })
+        Ok(Receipt {
+            id: order,
+            note: Some("a note that is longer than a few bytes, and than a few words".into()),
+        })
     }
     assert_eq!(of_a_duplicate(|| now(charge(7)).unwrap()), 1);
 }
@@ -161,7 +165,8 @@ fn a_store_of_its_own() {
 
 #[test]
 fn the_builder() {
-    let call = || idem::call("allocations.builder").arg(&7_u64).arg("ann").run(async { Ok::<_, Error>(1_u64) });
+    let call =
+        || idem::call("allocations.builder").arg(&7_u64).arg("ann").run(async { Ok::<_, Error>(1_u64) });
     assert_eq!(of_a_duplicate(|| now(call()).unwrap()), 0);
 }
 

@@ -67,7 +67,11 @@ async fn dropped_while_the_claim_is_answered() {
         let mut call = Box::pin(waiting(&faulty, &body));
         poll_once(call.as_mut());
         drop(call);
-        blocking({ let faulty = faulty.clone(); move || faulty.wait_for("release", 1) }).await;
+        blocking({
+            let faulty = faulty.clone();
+            move || faulty.wait_for("release", 1)
+        })
+        .await;
         wait_for_state(store, token(), State::Free);
         gate.open();
         assert_eq!(body.times(), 0, "{name}: the body did not begin");
@@ -111,7 +115,10 @@ async fn dropped_in_the_body() {
             () = body.is_in.notified() => {}
         }
         drop(call);
-        let found = blocking({ let store = store.clone(); move || wait_for_state(&store, token(), State::Interrupted) });
+        let found = blocking({
+            let store = store.clone();
+            move || wait_for_state(&store, token(), State::Interrupted)
+        });
         assert_eq!(found.await.head.unended, 1, "{name}");
         let strict = idem::call(NAME)
             .arg("it")
@@ -160,7 +167,11 @@ async fn dropped_while_completing() {
             }
             drop(call);
             gate.open();
-            blocking({ let store = store.clone(); move || wait_for_state(&store, token(), State::Done) }).await;
+            blocking({
+                let store = store.clone();
+                move || wait_for_state(&store, token(), State::Done)
+            })
+            .await;
             let (result, executed) = next(store).await;
             assert_eq!((result.unwrap(), executed), (1, false), "{name}: the first call's result");
             assert_eq!(body.times(), 1, "{name}");
@@ -265,9 +276,10 @@ async fn a_panic_passes_after_the_store_was_told() {
         assert_eq!(record(store, token()).unwrap().head.state, State::Interrupted, "{name}");
 
         let call = || {
-            idem::call(NAME).arg("plain").store(store).run_blocking(|| -> Result<u64, Error> {
-                std::panic::panic_any(43_u8)
-            })
+            idem::call(NAME)
+                .arg("plain")
+                .store(store)
+                .run_blocking(|| -> Result<u64, Error> { std::panic::panic_any(43_u8) })
         };
         let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)).unwrap_err();
         assert_eq!(panicked.downcast_ref::<u8>(), Some(&43), "{name}");
@@ -289,7 +301,11 @@ async fn a_panic_does_not_wait_for_a_dead_store() {
         });
         assert!(tokio::spawn(call).await.unwrap_err().is_panic(), "{name}");
         gate.open();
-        blocking({ let store = store.clone(); move || wait_for_state(&store, token(), State::Interrupted) }).await;
+        blocking({
+            let store = store.clone();
+            move || wait_for_state(&store, token(), State::Interrupted)
+        })
+        .await;
     }
 }
 
@@ -320,7 +336,11 @@ async fn a_claim_that_is_never_answered_runs_nothing() {
         assert!(matches!(error, Error::Store { .. }) && error.is_retryable(), "{name}: {error}");
         assert_eq!(body.times(), 0, "{name}: nothing runs that could not be recorded");
         // What the lost claim has left is given back.
-        blocking({ let store = store.clone(); move || wait_for_state(&store, token(), State::Free) }).await;
+        blocking({
+            let store = store.clone();
+            move || wait_for_state(&store, token(), State::Free)
+        })
+        .await;
         assert_eq!(next(store).await.0.unwrap(), 2, "{name}");
     }
 }
@@ -337,9 +357,17 @@ async fn unprotected_only_if_the_caller_says_so() {
         let (result, seen) = idem::observe(call).await;
         assert_eq!(result.unwrap(), 7, "{name}");
         assert_eq!(seen.unwrap().happened, Happened::ExecutedUnprotected, "{name}");
-        blocking({ let store = store.clone(); move || wait_for_state(&store, token(), State::Done) }).await;
+        blocking({
+            let store = store.clone();
+            move || wait_for_state(&store, token(), State::Done)
+        })
+        .await;
         let (result, executed) = next(store).await;
-        assert_eq!((result.unwrap(), executed), (7, false), "{name}: an `Ok` is recorded once the store answers");
+        assert_eq!(
+            (result.unwrap(), executed),
+            (7, false),
+            "{name}: an `Ok` is recorded once the store answers"
+        );
     }
 }
 
@@ -359,7 +387,11 @@ mod finish {
             }
             drop(call);
             body.may_end.notify_one();
-            blocking({ let store = store.clone(); move || wait_for_state(&store, token(), State::Done) }).await;
+            blocking({
+                let store = store.clone();
+                move || wait_for_state(&store, token(), State::Done)
+            })
+            .await;
             let (result, executed) = next(store).await;
             assert_eq!((result.unwrap(), executed), (1, false), "{name}");
         }
@@ -383,7 +415,13 @@ mod finish {
     #[tokio::test]
     async fn a_duplicate_spawns_nothing() {
         let place = common::memory();
-        let call = || idem::call(NAME).arg("it").store(&place.store).on_cancel(Finish).run(async { Ok::<u64, Error>(1) });
+        let call = || {
+            idem::call(NAME)
+                .arg("it")
+                .store(&place.store)
+                .on_cancel(Finish)
+                .run(async { Ok::<u64, Error>(1) })
+        };
         call().await.unwrap();
         let before = tokio::runtime::Handle::current().metrics().num_alive_tasks();
         let mut duplicate = Box::pin(call());
@@ -395,9 +433,11 @@ mod finish {
     fn without_a_runtime_it_is_misuse_before_the_claim() {
         let place = common::memory();
         let faulty = Faulty::new(&place.store);
-        let mut call =
-            Box::pin(idem::call(NAME).arg("it").store(&faulty).on_cancel(Finish).run(async { Ok::<u64, Error>(1) }));
-        let std::task::Poll::Ready(refused) = call.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
+        let mut call = Box::pin(
+            idem::call(NAME).arg("it").store(&faulty).on_cancel(Finish).run(async { Ok::<u64, Error>(1) }),
+        );
+        let std::task::Poll::Ready(refused) = call.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+        else {
             panic!("it waits for nothing");
         };
         let error = refused.unwrap_err();

@@ -14,7 +14,9 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 /// Collects the fields of every span, and the events.
 #[derive(Clone, Default)]
-struct Collected(Arc<Mutex<(BTreeMap<u64, BTreeMap<String, String>>, Vec<String>)>>);
+struct Collected(Arc<Mutex<(Spans, Vec<String>)>>);
+
+type Spans = BTreeMap<u64, BTreeMap<String, String>>;
 
 struct Fields<'a>(&'a mut BTreeMap<String, String>);
 
@@ -70,7 +72,10 @@ fn every_call_is_a_span() {
         assert_eq!(spans[1]["outcome"], "replayed", "{name}: a replay is visible");
         assert!(spans[1]["age_ms"].parse::<u64>().is_ok(), "{name}: with its age");
         assert_eq!(spans[2]["outcome"], "mismatch", "{name}");
-        assert!(!format!("{spans:?}{events:?}").contains("hunter"), "{name}: no value of an argument is logged");
+        assert!(
+            !format!("{spans:?}{events:?}").contains("hunter"),
+            "{name}: no value of an argument is logged"
+        );
     }
 }
 
@@ -95,7 +100,8 @@ async fn observe_tells_what_happened() {
         assert_eq!(again.function.as_str(), "observed");
         let (_, nothing) = idem::observe(async {}).await;
         assert_eq!(nothing, None);
-        let bad = || idem::call("observed.bad").arg(&Unencodable).store(store).run_blocking(|| Ok::<_, Error>(1));
+        let bad =
+            || idem::call("observed.bad").arg(&Unencodable).store(store).run_blocking(|| Ok::<_, Error>(1));
         let (_, refused) = idem::observe_blocking(bad);
         let refused = refused.unwrap();
         assert_eq!((refused.happened, refused.token), (Happened::Refused, None), "{name}");
@@ -123,7 +129,10 @@ fn an_argument_that_cannot_be_encoded_is_named() {
         let error = call.run_blocking(|| -> Result<(), Error> { panic!("it does not run") }).unwrap_err();
         assert!(matches!(error, Error::Encode { .. }), "{error}");
         let said = error.to_string();
-        assert!(said.contains("`unencodable`") && said.contains("#2") && said.contains("not today"), "{said}");
+        assert!(
+            said.contains("`unencodable`") && said.contains("#2") && said.contains("not today"),
+            "{said}"
+        );
         let call = idem::call("unencodable").arg(&1).arg(&1).verify("note", &Unencodable).store(store);
         let said = call.run_blocking(|| Ok::<_, Error>(())).unwrap_err().to_string();
         assert!(said.contains("`note`"), "{said}");
@@ -134,7 +143,11 @@ fn an_argument_that_cannot_be_encoded_is_named() {
 fn a_result_that_is_not_kept_is_done_all_the_same() {
     for Place { name, store, .. } in &places() {
         let too_large = || {
-            idem::call("large").arg(&1).store(store).max_result(10).run_blocking(|| Ok::<_, Error>("x".repeat(11)))
+            idem::call("large")
+                .arg(&1)
+                .store(store)
+                .max_result(10)
+                .run_blocking(|| Ok::<_, Error>("x".repeat(11)))
         };
         let (result, seen) = idem::observe_blocking(too_large);
         assert_eq!(result.unwrap().len(), 11, "{name}: the caller gets it");
@@ -144,7 +157,8 @@ fn a_result_that_is_not_kept_is_done_all_the_same() {
         assert!(error.to_string().starts_with("Do not submit repeated requests"), "{error}");
         assert!(error.to_string().contains("not kept"), "{error}");
 
-        let unencodable = || idem::call("no result").arg(&1).store(store).run_blocking(|| Ok::<_, Error>(Unencodable));
+        let unencodable =
+            || idem::call("no result").arg(&1).store(store).run_blocking(|| Ok::<_, Error>(Unencodable));
         assert!(unencodable().is_ok());
         assert!(matches!(unencodable(), Err(Error::Duplicate { .. })), "{name}");
     }
@@ -153,7 +167,8 @@ fn a_result_that_is_not_kept_is_done_all_the_same() {
 #[test]
 fn a_result_that_no_longer_decodes_stays() {
     for Place { name, store, .. } in &places() {
-        let before = idem::call("changed").arg(&1).store(store).run_blocking(|| Ok::<_, Error>("seven".to_owned()));
+        let before =
+            idem::call("changed").arg(&1).store(store).run_blocking(|| Ok::<_, Error>("seven".to_owned()));
         before.unwrap();
         let after = idem::call("changed").arg(&1).store(store).run_blocking(|| Ok::<_, Error>(7_u64));
         let error = after.unwrap_err();
@@ -168,7 +183,9 @@ fn a_result_that_no_longer_decodes_stays() {
 fn nonsense_is_misuse() {
     let place = common::memory();
     let call = || idem::call("nonsense").arg(&1).store(&place.store);
-    let run = |call: idem::Call| call.run_blocking(|| -> Result<(), Error> { panic!("it does not run") }).unwrap_err();
+    let run = |call: idem::Call| {
+        call.run_blocking(|| -> Result<(), Error> { panic!("it does not run") }).unwrap_err()
+    };
     for error in [
         run(call().ttl(std::time::Duration::ZERO)),
         run(call().lease(std::time::Duration::ZERO)),
@@ -179,7 +196,8 @@ fn nonsense_is_misuse() {
         assert!(error.to_string().contains("`nonsense`"), "{error}");
     }
     // The same name with another number of values, at another place.
-    let (one, two) = (idem::call("two places").arg(&1).token(), idem::call("two places").arg(&1).arg(&2).token());
+    let (one, two) =
+        (idem::call("two places").arg(&1).token(), idem::call("two places").arg(&1).arg(&2).token());
     one.unwrap();
     let said = two.unwrap_err().to_string();
     assert_eq!(said.matches("tests/call_observed.rs:").count(), 2, "both places are named: {said}");
@@ -199,7 +217,11 @@ async fn the_running_attempt() {
                 assert_eq!(idem::current().unwrap().id(), attempt.id(), "after an await, too");
                 attempt.check().await.unwrap();
                 assert!(!attempt.is_lost());
-                keys.lock().unwrap().push((attempt.idempotency_key("stripe"), attempt.fence(), attempt.number()));
+                keys.lock().unwrap().push((
+                    attempt.idempotency_key("stripe"),
+                    attempt.fence(),
+                    attempt.number(),
+                ));
                 if fails { Err("declined".to_owned()) } else { Ok(attempt.idempotency_key("mail")) }
             })
         };
@@ -236,6 +258,10 @@ async fn what_an_error_means() {
         assert_eq!(fails("or").on_error(on_error::StoreOr(judge)).run(body()).await.unwrap_err(), "no");
         let other = async { Err::<u32, String>("never".to_owned()) };
         assert_eq!(fails("or").on_error(on_error::StoreOr(judge)).run(other).await.unwrap_err(), "never");
-        assert_eq!(fails("or").on_error(on_error::StoreOr(judge)).run(body()).await.unwrap_err(), "never", "{name}");
+        assert_eq!(
+            fails("or").on_error(on_error::StoreOr(judge)).run(body()).await.unwrap_err(),
+            "never",
+            "{name}"
+        );
     }
 }

@@ -58,8 +58,7 @@ fn race(place: &Place, name: &'static str) {
                 })
             })
             .collect();
-        let got: Vec<u64> =
-            tasks.into_iter().map(|task| runtime.block_on(task).unwrap().unwrap()).collect();
+        let got: Vec<u64> = tasks.into_iter().map(|task| runtime.block_on(task).unwrap().unwrap()).collect();
         assert!(got.iter().all(|value| *value == got[0]), "round {round}: {got:?}");
         values.push(got[0]);
     }

@@ -14,10 +14,7 @@ use tokio::sync::Notify;
 const LONG: Duration = Duration::from_secs(60);
 
 fn answer(store: &Handle, request: Request) -> idem::store::Answer {
-    match store.ask(request) {
-        idem::store::Asked::Now(answer) => answer,
-        idem::store::Asked::Later(pending) => pending.wait(Some(common::PATIENCE)).expect("an answer in time"),
-    }
+    store.ask(request).wait(Some(common::PATIENCE)).expect("an answer in time")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -28,21 +25,34 @@ async fn a_waiter_gets_the_result() {
         let first = tokio::spawn({
             let (faulty, is_in, may_end) = (faulty.clone(), Arc::clone(&is_in), Arc::clone(&may_end));
             async move {
-                idem::call("waits").arg(&1).store(&faulty).run(async move {
-                    is_in.notify_one();
-                    may_end.notified().await;
-                    Ok::<_, Error>("first".to_owned())
-                }).await
+                idem::call("waits")
+                    .arg(&1)
+                    .store(&faulty)
+                    .run(async move {
+                        is_in.notify_one();
+                        may_end.notified().await;
+                        Ok::<_, Error>("first".to_owned())
+                    })
+                    .await
             }
         });
         is_in.notified().await;
         let second = tokio::spawn({
             let faulty = faulty.clone();
             idem::observe(async move {
-                idem::call("waits").arg(&1).store(&faulty).wait(LONG).run(async { Ok::<_, Error>("second".to_owned()) }).await
+                idem::call("waits")
+                    .arg(&1)
+                    .store(&faulty)
+                    .wait(LONG)
+                    .run(async { Ok::<_, Error>("second".to_owned()) })
+                    .await
             })
         });
-        blocking({ let faulty = faulty.clone(); move || faulty.wait_for("watch", 1) }).await;
+        blocking({
+            let faulty = faulty.clone();
+            move || faulty.wait_for("watch", 1)
+        })
+        .await;
         may_end.notify_one();
         assert_eq!(first.await.unwrap().unwrap(), "first");
         let (result, seen) = second.await.unwrap();
@@ -60,11 +70,15 @@ async fn one_of_the_waiters_becomes_the_next_attempt() {
         let first = tokio::spawn({
             let (faulty, is_in, may_end) = (faulty.clone(), Arc::clone(&is_in), Arc::clone(&may_end));
             async move {
-                idem::call("next").arg(&1).store(&faulty).run(async move {
-                    is_in.notify_one();
-                    may_end.notified().await;
-                    Err::<u32, String>("declined".to_owned())
-                }).await
+                idem::call("next")
+                    .arg(&1)
+                    .store(&faulty)
+                    .run(async move {
+                        is_in.notify_one();
+                        may_end.notified().await;
+                        Err::<u32, String>("declined".to_owned())
+                    })
+                    .await
             }
         });
         is_in.notified().await;
@@ -73,14 +87,23 @@ async fn one_of_the_waiters_becomes_the_next_attempt() {
             .map(|_| {
                 let (faulty, ran) = (faulty.clone(), Arc::clone(&ran));
                 tokio::spawn(async move {
-                    idem::call("next").arg(&1).store(&faulty).wait(LONG).run(async move {
-                        ran.fetch_add(1, Ordering::SeqCst);
-                        Ok::<_, String>(idem::current().unwrap().number())
-                    }).await
+                    idem::call("next")
+                        .arg(&1)
+                        .store(&faulty)
+                        .wait(LONG)
+                        .run(async move {
+                            ran.fetch_add(1, Ordering::SeqCst);
+                            Ok::<_, String>(idem::current().unwrap().number())
+                        })
+                        .await
                 })
             })
             .collect();
-        blocking({ let faulty = faulty.clone(); move || faulty.wait_for("watch", 5) }).await;
+        blocking({
+            let faulty = faulty.clone();
+            move || faulty.wait_for("watch", 5)
+        })
+        .await;
         may_end.notify_one();
         assert_eq!(first.await.unwrap().unwrap_err(), "declined");
         for waiter in waiters {
@@ -102,9 +125,11 @@ async fn who_rejects_does_not_wait() {
                 let (a, b, c) = (inner(), inner(), inner());
                 let tasks = tokio::spawn(async move {
                     let by_option = a.on_running(OnRunning::Reject).run(async { Ok::<_, Error>(()) }).await;
-                    let by_duplicate = b.on_duplicate(on_duplicate::Reject).run(async { Ok::<_, Error>(()) }).await;
-                    let plain =
-                        tokio::task::spawn_blocking(move || c.run_blocking(|| Ok::<_, Error>(()))).await.unwrap();
+                    let by_duplicate =
+                        b.on_duplicate(on_duplicate::Reject).run(async { Ok::<_, Error>(()) }).await;
+                    let plain = tokio::task::spawn_blocking(move || c.run_blocking(|| Ok::<_, Error>(())))
+                        .await
+                        .unwrap();
                     [by_option, by_duplicate, plain]
                 });
                 refused = tasks.await.unwrap().into();
@@ -150,9 +175,11 @@ async fn a_waiter_takes_over_at_the_end_of_the_lease() {
         claim.attempt = 1.into();
         (claim.lease, claim.ttl) = (Duration::from_millis(60), LONG);
         assert!(matches!(answer(store, Request::Claim(Arc::new(claim))), Ok(Reply::Claimed(_))));
-        let waiter = idem::call("over").arg(&1).store(store).wait(LONG).run(async {
-            Ok::<_, Error>(idem::current().unwrap().number())
-        });
+        let waiter = idem::call("over")
+            .arg(&1)
+            .store(store)
+            .wait(LONG)
+            .run(async { Ok::<_, Error>(idem::current().unwrap().number()) });
         assert_eq!(waiter.await.unwrap(), 2, "{name}");
     }
 }
@@ -164,10 +191,14 @@ async fn a_paused_clock_of_the_callers_changes_nothing() {
         let first = tokio::spawn({
             let faulty = faulty.clone();
             async move {
-                idem::call("paused").arg(&1).store(&faulty).run(async {
-                    tokio::time::sleep(LONG).await;
-                    Ok::<_, Error>(1)
-                }).await
+                idem::call("paused")
+                    .arg(&1)
+                    .store(&faulty)
+                    .run(async {
+                        tokio::time::sleep(LONG).await;
+                        Ok::<_, Error>(1)
+                    })
+                    .await
             }
         });
         tokio::task::yield_now().await;
@@ -183,24 +214,37 @@ async fn a_call_that_would_wait_for_itself_is_refused_at_once() {
         let again = |depth: u32| {
             let store = store.clone();
             async move {
-                idem::call("itself").arg(&1).store(&store).wait(LONG).run(async move {
-                    assert!(depth == 0, "the body does not begin twice");
-                    // By way of another function.
-                    idem::call("between").arg(&1).store(&store).wait(LONG).run(async {
-                        let itself = idem::call("itself").arg(&1).store(&store).wait(LONG);
-                        Ok::<_, Error>(matches!(
-                            itself.run(async { Ok::<bool, Error>(false) }).await,
-                            Err(Error::Running { .. })
-                        ))
-                    }).await
-                }).await
+                idem::call("itself")
+                    .arg(&1)
+                    .store(&store)
+                    .wait(LONG)
+                    .run(async move {
+                        assert!(depth == 0, "the body does not begin twice");
+                        // By way of another function.
+                        idem::call("between")
+                            .arg(&1)
+                            .store(&store)
+                            .wait(LONG)
+                            .run(async {
+                                let itself = idem::call("itself").arg(&1).store(&store).wait(LONG);
+                                Ok::<_, Error>(matches!(
+                                    itself.run(async { Ok::<bool, Error>(false) }).await,
+                                    Err(Error::Running { .. })
+                                ))
+                            })
+                            .await
+                    })
+                    .await
             }
         };
         assert!(again(0).await.unwrap(), "{name}");
         let plain = || {
             idem::call("itself.plain").arg(&1).store(store).wait(LONG).run_blocking(|| {
                 let itself = idem::call("itself.plain").arg(&1).store(store).wait(LONG);
-                Ok::<_, Error>(matches!(itself.run_blocking(|| Ok::<_, Error>(())), Err(Error::Running { .. })))
+                Ok::<_, Error>(matches!(
+                    itself.run_blocking(|| Ok::<_, Error>(())),
+                    Err(Error::Running { .. })
+                ))
             })
         };
         assert!(plain().unwrap(), "{name}");
@@ -217,25 +261,46 @@ async fn a_slow_body_keeps_its_lease() {
         let first = tokio::spawn({
             let (faulty, is_in, may_end) = (faulty.clone(), Arc::clone(&is_in), Arc::clone(&may_end));
             async move {
-                idem::call("slow").arg(&1).store(&faulty).lease(lease).run(async move {
-                    is_in.notify_one();
-                    may_end.wait();
-                    Ok::<_, Error>("kept")
-                }.then_owned()).await
+                idem::call("slow")
+                    .arg(&1)
+                    .store(&faulty)
+                    .lease(lease)
+                    .run(
+                        async move {
+                            is_in.notify_one();
+                            may_end.wait();
+                            Ok::<_, Error>("kept")
+                        }
+                        .then_owned(),
+                    )
+                    .await
             }
         });
         is_in.notified().await;
         let second = tokio::spawn({
             let faulty = faulty.clone();
             async move {
-                idem::call("slow").arg(&1).store(&faulty).lease(lease).wait(LONG)
-                    .run(async { Ok::<_, Error>("taken over".to_owned()) }).await
+                idem::call("slow")
+                    .arg(&1)
+                    .store(&faulty)
+                    .lease(lease)
+                    .wait(LONG)
+                    .run(async { Ok::<_, Error>("taken over".to_owned()) })
+                    .await
             }
         });
         if name == &"memory" {
-            blocking({ let faulty = faulty.clone(); move || faulty.wait_for("watch", 1) }).await;
+            blocking({
+                let faulty = faulty.clone();
+                move || faulty.wait_for("watch", 1)
+            })
+            .await;
         } else {
-            blocking({ let faulty = faulty.clone(); move || faulty.wait_for("renew", 8) }).await;
+            blocking({
+                let faulty = faulty.clone();
+                move || faulty.wait_for("renew", 8)
+            })
+            .await;
         }
         blocking(move || may_end.wait()).await;
         assert_eq!(first.await.unwrap().unwrap(), "kept", "{name}");
@@ -290,7 +355,10 @@ async fn a_lost_lease_is_seen_in_the_body_and_the_winner_is_returned() {
                     complete.kind = Kind::Value;
                     complete.result = idem::encoding::to_vec("the winner's").unwrap().into();
                     complete.ttl = LONG;
-                    assert!(matches!(answer(&store, Request::Complete(Arc::new(complete))), Ok(Reply::Completed)));
+                    assert!(matches!(
+                        answer(&store, Request::Complete(Arc::new(complete))),
+                        Ok(Reply::Completed)
+                    ));
                     grant
                 })
                 .await;

@@ -106,7 +106,12 @@ fn a_body_without_an_await() {
 #[test]
 fn arguments_that_make_the_token() {
     #[idempotent(name = "future_size.token", key(order), on_error = with(judge), store = &store, skip(store))]
-    async fn annotated(store: MemoryStore, order: u64, who: String, amount_cents: u64) -> Result<String, Error> {
+    async fn annotated(
+        store: MemoryStore,
+        order: u64,
+        who: String,
+        amount_cents: u64,
+    ) -> Result<String, Error> {
         pause().await;
         Ok(format!("{order} {who} {amount_cents} {store:?}"))
     }

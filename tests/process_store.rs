@@ -19,7 +19,12 @@ fn process(case: &str, url: Option<&str>) -> Output {
 
 fn passes(case: &str, url: Option<&str>) {
     let output = process(case, url);
-    assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 static RAN: AtomicU32 = AtomicU32::new(0);
@@ -59,10 +64,14 @@ fn a_case() {
             for error in [call().unwrap_err(), runtime.block_on(call_async()).unwrap_err()] {
                 assert!(matches!(error, Error::Misuse { .. }), "{error}");
                 let said = error.to_string();
-                assert!(said.contains("`case`") && said.contains("idem::install") && said.contains("IDEM_STORE"), "{said}");
+                assert!(
+                    said.contains("`case`") && said.contains("idem::install") && said.contains("IDEM_STORE"),
+                    "{said}"
+                );
             }
             let unprotected = idem::call("case").arg(&1).on_store_error(idem::OnStoreError::Run);
-            let error = unprotected.run_blocking(|| Ok::<_, Error>(RAN.fetch_add(1, Ordering::SeqCst))).unwrap_err();
+            let error =
+                unprotected.run_blocking(|| Ok::<_, Error>(RAN.fetch_add(1, Ordering::SeqCst))).unwrap_err();
             assert!(matches!(error, Error::Misuse { .. }), "nothing runs unprotected by accident: {error}");
             assert_eq!(RAN.load(Ordering::SeqCst), 0);
         }
@@ -143,7 +152,8 @@ fn urls_are_checked_when_they_are_connected_to() {
         assert!(error.contains(says) && !error.contains("secret"), "{url}: {error}");
     }
     let limited = idem::connect_blocking("memory:?max_records=1").unwrap();
-    let call = |key: u32| idem::call("limited").arg(&key).store(&limited).run_blocking(|| Ok::<_, Error>(key));
+    let call =
+        |key: u32| idem::call("limited").arg(&key).store(&limited).run_blocking(|| Ok::<_, Error>(key));
     assert_eq!(call(1).unwrap(), 1);
     let full = call(2).unwrap_err();
     assert!(matches!(full, Error::Store { .. }), "{full}");

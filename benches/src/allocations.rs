@@ -54,7 +54,9 @@ pub fn rows() -> Vec<Row> {
     counts
         .into_iter()
         .map(|((what, count), target)| {
-            Row::new(what, format!("{count}"), format!("the decoded value: {target}")).ratio(count).at_most(target)
+            Row::new(what, format!("{count}"), format!("the decoded value: {target}"))
+                .ratio(count)
+                .at_most(target)
         })
         .collect()
 }

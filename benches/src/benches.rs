@@ -23,7 +23,8 @@ use std::process::ExitCode;
 
 use table::Row;
 
-const SECTIONS: [&str; 8] = ["token", "memory", "threads", "space", "allocations", "sqlite", "compile", "future"];
+const SECTIONS: [&str; 8] =
+    ["token", "memory", "threads", "space", "allocations", "sqlite", "compile", "future"];
 
 fn main() -> ExitCode {
     let mut sections = Vec::new();

@@ -85,8 +85,14 @@ pub static BY_HAND: LazyLock<ByHand> = LazyLock::new(ByHand::default);
 pub static BY_HAND_PLAIN: LazyLock<ByHandPlain> = LazyLock::new(ByHandPlain::default);
 
 /// One call of each variant, in the order of [`NAMES`].
-pub const NAMES: [&str; 6] =
-    ["idem", "by hand, encoded results", "by hand, plain results", "`#[cached]`, `String` key", "`#[cached]`, `&'static str` key", "`moka`"];
+pub const NAMES: [&str; 6] = [
+    "idem",
+    "by hand, encoded results",
+    "by hand, plain results",
+    "`#[cached]`, `String` key",
+    "`#[cached]`, `&'static str` key",
+    "`moka`",
+];
 
 /// Makes sure that the variants hash the same bytes.
 pub fn check() {

@@ -50,10 +50,14 @@ pub fn rows() -> Vec<Row> {
     for variant in &variants {
         let crate_folder = folder.path().join(variant.name);
         fs::create_dir_all(crate_folder.join("src")).expect("the folder can be made");
-        write(&crate_folder, "Cargo.toml", &format!(
-            "[package]\nname = \"{}\"\nedition = \"2024\"\n[dependencies]\n{}\n",
-            variant.name, variant.dependency
-        ));
+        write(
+            &crate_folder,
+            "Cargo.toml",
+            &format!(
+                "[package]\nname = \"{}\"\nedition = \"2024\"\n[dependencies]\n{}\n",
+                variant.name, variant.dependency
+            ),
+        );
         write(&crate_folder, "src/lib.rs", &source(variant));
     }
     for variant in &variants {
@@ -99,16 +103,23 @@ async fn step(order: u64) -> Result<u64, Error> {
     let mut calls = String::new();
     for function in 0..FUNCTIONS {
         let attribute = variant.attribute;
-        write!(source, "
+        write!(
+            source,
+            "
 {attribute}
 pub async fn charge_{function}(order: u64, who: &str) -> Result<u64, Error> {{
     let number = step(order).await?;
     Ok(number + {function} + who.len() as u64)
 }}
-").expect("a String takes every text");
-        writeln!(calls, "    sum += charge_{function}(order, who).await?;").expect("a String takes every text");
+"
+        )
+        .expect("a String takes every text");
+        writeln!(calls, "    sum += charge_{function}(order, who).await?;")
+            .expect("a String takes every text");
     }
-    write!(source, "
+    write!(
+        source,
+        "
 async fn all(order: u64, who: &str) -> Result<u64, Error> {{
     let mut sum = 0;
 {calls}    Ok(sum)
@@ -121,7 +132,9 @@ pub fn drive() -> Option<Result<u64, Error>> {{
         Poll::Pending => None,
     }}
 }}
-").expect("a String takes every text");
+"
+    )
+    .expect("a String takes every text");
     source
 }
 

@@ -50,7 +50,10 @@ pub fn rows() -> Vec<Row> {
         let beyond = ours as f64 - plain as f64 - (size * copies) as f64;
         rows.push(
             Row::new(
-                format!("future, an argument of {size} bytes {what}, relative to {} + 256 bytes", ["the plain one", "the plain one + one copy"][copies]),
+                format!(
+                    "future, an argument of {size} bytes {what}, relative to {} + 256 bytes",
+                    ["the plain one", "the plain one + one copy"][copies]
+                ),
                 format!("{ours} bytes"),
                 format!("plain: {plain} bytes; {beyond} beyond"),
             )

@@ -103,7 +103,10 @@ impl Times {
     pub fn ratio_by(&self, ratio: impl Fn(&dyn Fn(usize) -> f64) -> f64) -> Ratio {
         let rounds = self.0.first().map_or(0, Vec::len);
         let ratios: Vec<f64> = (0..rounds).map(|round| ratio(&|subject| self.0[subject][round])).collect();
-        Ratio { median: quantile(&ratios, 0.5), quartiles: Some((quantile(&ratios, 0.25), quantile(&ratios, 0.75))) }
+        Ratio {
+            median: quantile(&ratios, 0.5),
+            quartiles: Some((quantile(&ratios, 0.25), quantile(&ratios, 0.75))),
+        }
     }
 }
 

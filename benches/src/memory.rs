@@ -51,20 +51,28 @@ pub fn rows(count: usize) -> Vec<Row> {
     fill(count);
     let order = shuffled(count);
     let ran = crate::subject::RAN.load(std::sync::atomic::Ordering::Relaxed);
-    let (rounds, operations) = if count == FEW { (101, 20_000) } else { (101, 20_000) };
+    let (rounds, operations) = (101, 20_000);
     let (mut one, mut other) = (Vec::new(), Vec::new());
-    let times = in_turns(Clock::Thread, rounds, operations, &mut [
-        walk(&order, |order, who| now(charge(order, who)).expect("charged")),
-        walk(&order, |order, who| BY_HAND.charge(order, who, &mut one).expect("charged")),
-        walk(&order, |order, who| BY_HAND_PLAIN.charge(order, who, &mut other).expect("charged")),
-        walk(&order, |order, who| now(cached_owned(order, who)).expect("charged")),
-        walk(&order, |order, who| now(cached_static(order, who)).expect("charged")),
-        walk(&order, |order, who| MOKA.get(&(order, who)).expect("charged")),
-    ]);
+    let times = in_turns(
+        Clock::Thread,
+        rounds,
+        operations,
+        &mut [
+            walk(&order, |order, who| now(charge(order, who)).expect("charged")),
+            walk(&order, |order, who| BY_HAND.charge(order, who, &mut one).expect("charged")),
+            walk(&order, |order, who| BY_HAND_PLAIN.charge(order, who, &mut other).expect("charged")),
+            walk(&order, |order, who| now(cached_owned(order, who)).expect("charged")),
+            walk(&order, |order, who| now(cached_static(order, who)).expect("charged")),
+            walk(&order, |order, who| MOKA.get(&(order, who)).expect("charged")),
+        ],
+    );
     assert_eq!(ran, crate::subject::RAN.load(std::sync::atomic::Ordering::Relaxed), "all were duplicates");
     // By hand with encoded and with plain results, `#[cached]` with a key that owns its text and one that borrows.
-    let targets =
-        if count == FEW { [Some(2.0), None, None, None, None] } else { [Some(1.2), None, Some(1.0), None, None] };
+    let targets = if count == FEW {
+        [Some(2.0), None, None, None, None]
+    } else {
+        [Some(1.2), None, Some(1.0), None, None]
+    };
     let what = format!("duplicate, memory store, {} keys", grouped(count));
     (1..beside::NAMES.len())
         .zip(targets)
@@ -81,6 +89,7 @@ pub fn rows(count: usize) -> Vec<Row> {
 
 pub fn grouped(count: usize) -> String {
     let digits = count.to_string();
-    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap_or("")).collect();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap_or("")).collect();
     groups.join(",")
 }

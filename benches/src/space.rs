@@ -59,9 +59,13 @@ pub fn rows() -> Vec<Row> {
     let beside = format!("the key and the value by hand, `HashMap<[u8; 32], Vec<u8>>`: {by_hand:.0} bytes");
     vec![
         Row::new("bytes per record beyond the result, 1,000,000 records", format!("{ours:.0} bytes"), beside),
-        Row::new("the same, relative to 200", format!("{ours:.0} bytes (by the resident set: {resident:.0})"), "200 bytes")
-            .ratio(ours / 200.0)
-            .at_most(1.0),
+        Row::new(
+            "the same, relative to 200",
+            format!("{ours:.0} bytes (by the resident set: {resident:.0})"),
+            "200 bytes",
+        )
+        .ratio(ours / 200.0)
+        .at_most(1.0),
     ]
 }
 

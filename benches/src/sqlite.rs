@@ -58,8 +58,9 @@ pub fn rows(folder: &Path) -> Vec<Row> {
 
 /// A duplicate beside the prepared statement that reads the same row by its key.
 fn duplicates(file: &Path) -> Row {
-    let bare = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-        .expect("the file opens");
+    let bare =
+        Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+            .expect("the file opens");
     let mut read = bare
         .prepare("SELECT data FROM record WHERE namespace = ?1 AND token = ?2")
         .expect("the statement is right");
@@ -71,16 +72,21 @@ fn duplicates(file: &Path) -> Row {
         .collect();
     let order = shuffled(RECORDS);
     let mut at = 0;
-    let times = in_turns(Clock::Thread, 101, 1_000, &mut [
-        walk(&order, |order, who| now(charge(order, who)).expect("charged")),
-        Subject::each(|| {
-            let token = &tokens[order[at] as usize];
-            at = (at + 1) % order.len();
-            let mut rows = read.query(params!["", token]).expect("the row is read");
-            let row = rows.next().expect("the row is read").expect("there is one");
-            black_box(row.get_ref(0).expect("a column").as_blob().expect("bytes").len());
-        }),
-    ]);
+    let times = in_turns(
+        Clock::Thread,
+        101,
+        1_000,
+        &mut [
+            walk(&order, |order, who| now(charge(order, who)).expect("charged")),
+            Subject::each(|| {
+                let token = &tokens[order[at] as usize];
+                at = (at + 1) % order.len();
+                let mut rows = read.query(params!["", token]).expect("the row is read");
+                let row = rows.next().expect("the row is read").expect("there is one");
+                black_box(row.get_ref(0).expect("a column").as_blob().expect("bytes").len());
+            }),
+        ],
+    );
     Row::new("duplicate, SQLite", time(times.of(0)), format!("bare prepared read: {}", time(times.of(1))))
         .ratio(times.ratio(0, 1))
         .at_most(3.0)
@@ -108,7 +114,9 @@ fn first_calls(folder: &Path, file: &Path) -> Row {
     let mut next = 0_u64;
     let mut token = || {
         next += 1;
-        let hash: [u8; 32] = sha2::Digest::finalize(sha2::Digest::chain_update(sha2::Sha256::default(), next.to_be_bytes())).into();
+        let hash: [u8; 32] =
+            sha2::Digest::finalize(sha2::Digest::chain_update(sha2::Sha256::default(), next.to_be_bytes()))
+                .into();
         hash
     };
     for _ in 0..RECORDS / 100 {
@@ -118,26 +126,39 @@ fn first_calls(folder: &Path, file: &Path) -> Row {
         }
         commit.execute([]).expect("committed");
     }
-    let times = in_turns(Clock::Wall, 101, 10, &mut [
-        Subject::each(first_call),
-        Subject::each(|| {
-            let token = token();
-            begin.execute([]).expect("begun");
-            insert.execute(params![token, data]).expect("added");
-            commit.execute([]).expect("committed");
-            begin.execute([]).expect("begun");
-            update.execute(params![token, data]).expect("changed");
-            commit.execute([]).expect("committed");
-        }),
-    ]);
+    let times = in_turns(
+        Clock::Wall,
+        101,
+        10,
+        &mut [
+            Subject::each(first_call),
+            Subject::each(|| {
+                let token = token();
+                begin.execute([]).expect("begun");
+                insert.execute(params![token, data]).expect("added");
+                commit.execute([]).expect("committed");
+                begin.execute([]).expect("begun");
+                update.execute(params![token, data]).expect("changed");
+                commit.execute([]).expect("committed");
+            }),
+        ],
+    );
     let beside = format!("two bare commits: {} (one: {})", time(times.of(1)), time(times.of(1) / 2.0));
-    Row::new("first call, SQLite, synchronous=FULL", time(times.of(0)), beside).ratio(times.ratio(0, 1)).at_most(1.5)
+    Row::new("first call, SQLite, synchronous=FULL", time(times.of(0)), beside)
+        .ratio(times.ratio(0, 1))
+        .at_most(1.5)
 }
 
 /// Many callers at once, who share commits, beside one.
 fn callers() -> Row {
     let rounds = (0..41).map(|round| {
-        if round % 2 == 0 { [per_call(1), per_call(CALLERS)] } else { let many = per_call(CALLERS); [per_call(1), many] }.to_vec()
+        if round % 2 == 0 {
+            [per_call(1), per_call(CALLERS)]
+        } else {
+            let many = per_call(CALLERS);
+            [per_call(1), many]
+        }
+        .to_vec()
     });
     let times = Times::from_rounds(rounds.collect());
     let per_second = |nanos: f64| format!("{:.0} calls per second", 1e9 / nanos);

@@ -40,7 +40,8 @@ impl Row {
 
     fn line(&self) -> String {
         let ratio = self.ratio.map_or(String::new(), |ratio| {
-            let spread = ratio.quartiles.map_or(String::new(), |(low, high)| format!(" ({low:.2}–{high:.2})"));
+            let spread =
+                ratio.quartiles.map_or(String::new(), |(low, high)| format!(" ({low:.2}–{high:.2})"));
             format!("**{:.2}**{spread}", ratio.median)
         });
         let target = match (self.target, self.ratio) {

@@ -18,7 +18,11 @@ const ROUNDS: usize = 41;
 
 /// How often so many threads together did the operation, per nanosecond, in one go; and for what share of the time
 /// one of them waited for a processor that another program had.
-fn throughput<S: Default>(threads: usize, order: &[u32], once: impl Fn(u64, &'static str, &mut S) + Sync) -> (f64, f64) {
+fn throughput<S: Default>(
+    threads: usize,
+    order: &[u32],
+    once: impl Fn(u64, &'static str, &mut S) + Sync,
+) -> (f64, f64) {
     let barrier = Barrier::new(threads);
     let spans: Vec<(Instant, Instant, u64)> = thread::scope(|scope| {
         let handles: Vec<_> = (0..threads)
@@ -58,32 +62,47 @@ pub fn rows(count: usize) -> Vec<Row> {
     fill(count);
     let order = &shuffled(count);
     let variants: [Variant<'_>; 5] = [
-        ("idem", Box::new(|threads| {
-            throughput::<()>(threads, order, |order, who, ()| {
-                black_box(now(charge(order, who)).expect("charged"));
-            })
-        })),
-        (NAMES[1], Box::new(|threads| {
-            throughput::<Vec<u8>>(threads, order, |order, who, buffer| {
-                black_box(BY_HAND.charge(order, who, buffer).expect("charged"));
-            })
-        })),
-        (NAMES[4], Box::new(|threads| {
-            throughput::<()>(threads, order, |order, who, ()| {
-                black_box(block_on(cached_static(order, who)).expect("charged"));
-            })
-        })),
-        (NAMES[5], Box::new(|threads| {
-            throughput::<()>(threads, order, |order, who, ()| {
-                black_box(MOKA.get(&(order, who)).expect("charged"));
-            })
-        })),
-        ("SHA-256 alone, which shares nothing: what this machine can give", Box::new(|threads| {
-            throughput::<Vec<u8>>(threads, order, |order, who, buffer| {
-                encode(order, who, buffer);
-                black_box(Sha256::digest(&buffer));
-            })
-        })),
+        (
+            "idem",
+            Box::new(|threads| {
+                throughput::<()>(threads, order, |order, who, ()| {
+                    black_box(now(charge(order, who)).expect("charged"));
+                })
+            }),
+        ),
+        (
+            NAMES[1],
+            Box::new(|threads| {
+                throughput::<Vec<u8>>(threads, order, |order, who, buffer| {
+                    black_box(BY_HAND.charge(order, who, buffer).expect("charged"));
+                })
+            }),
+        ),
+        (
+            NAMES[4],
+            Box::new(|threads| {
+                throughput::<()>(threads, order, |order, who, ()| {
+                    black_box(block_on(cached_static(order, who)).expect("charged"));
+                })
+            }),
+        ),
+        (
+            NAMES[5],
+            Box::new(|threads| {
+                throughput::<()>(threads, order, |order, who, ()| {
+                    black_box(MOKA.get(&(order, who)).expect("charged"));
+                })
+            }),
+        ),
+        (
+            "SHA-256 alone, which shares nothing: what this machine can give",
+            Box::new(|threads| {
+                throughput::<Vec<u8>>(threads, order, |order, who, buffer| {
+                    encode(order, who, buffer);
+                    black_box(Sha256::digest(&buffer));
+                })
+            }),
+        ),
     ];
     // One and two threads in turns, of each variant in turns.
     let mut seen: Vec<Vec<(f64, f64)>> = vec![Vec::new(); variants.len()];
@@ -99,12 +118,18 @@ pub fn rows(count: usize) -> Vec<Row> {
             seen[variant].push((one.1.max(two.1), two.0 / one.0));
         }
     }
-    let gains: Vec<Ratio> = seen.iter_mut().map(|rounds| {
-        // The half that other programs disturbed least.
-        rounds.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let gains: Vec<f64> = rounds[..ROUNDS / 2].iter().map(|round| round.1).collect();
-        Ratio { median: quantile(&gains, 0.5), quartiles: Some((quantile(&gains, 0.25), quantile(&gains, 0.75))) }
-    }).collect();
+    let gains: Vec<Ratio> = seen
+        .iter_mut()
+        .map(|rounds| {
+            // The half that other programs disturbed least.
+            rounds.sort_by(|a, b| a.0.total_cmp(&b.0));
+            let gains: Vec<f64> = rounds[..ROUNDS / 2].iter().map(|round| round.1).collect();
+            Ratio {
+                median: quantile(&gains, 0.5),
+                quartiles: Some((quantile(&gains, 0.25), quantile(&gains, 0.75))),
+            }
+        })
+        .collect();
     let what = format!("two threads relative to one, {} keys", grouped(count));
     variants
         .iter()

@@ -70,7 +70,8 @@ impl Order {
 /// The function of an attribute's call, as the attribute writes it.
 macro_rules! annotated {
     ($name:expr) => {{
-        static SITE: Site = Site::named($name, "(order: u64, who: &str)", Options::new()).at(file!(), line!(), column!());
+        static SITE: Site =
+            Site::named($name, "(order: u64, who: &str)", Options::new()).at(file!(), line!(), column!());
         idem::call(here(&SITE, &|| ()))
     }};
 }
@@ -80,32 +81,42 @@ pub fn rows() -> Vec<Row> {
     let (order, who) = subject::arguments(0);
     let mut bytes = Vec::new();
     beside::encode(order, who, &mut bytes);
-    let pair = in_turns(Clock::Thread, 201, 10_000, &mut [
-        Subject::each(|| {
-            let call = annotated!(NAME).arg(black_box(&order)).arg(black_box(who));
-            black_box(call.token().expect("a token"));
-        }),
-        Subject::each(|| {
-            let call = idem::call("orders.charge").arg(black_box(&order)).arg(black_box(who));
-            black_box(call.token().expect("a token"));
-        }),
-        Subject::each(|| {
-            black_box(Sha256::digest(black_box(&bytes)));
-        }),
-    ]);
+    let pair = in_turns(
+        Clock::Thread,
+        201,
+        10_000,
+        &mut [
+            Subject::each(|| {
+                let call = annotated!(NAME).arg(black_box(&order)).arg(black_box(who));
+                black_box(call.token().expect("a token"));
+            }),
+            Subject::each(|| {
+                let call = idem::call("orders.charge").arg(black_box(&order)).arg(black_box(who));
+                black_box(call.token().expect("a token"));
+            }),
+            Subject::each(|| {
+                black_box(Sha256::digest(black_box(&bytes)));
+            }),
+        ],
+    );
 
     let order = Order::example();
     let encoded = idem::encoding::to_vec(&order).expect("it can be encoded");
-    let nested = in_turns(Clock::Thread, 201, 2_000, &mut [
-        Subject::each(|| {
-            let call = annotated!("orders.place").arg(black_box(&order));
-            black_box(call.token().expect("a token"));
-        }),
-        Subject::each(|| {
-            let json = serde_json::to_vec(black_box(&order)).expect("it can be encoded");
-            black_box(Sha256::digest(&json));
-        }),
-    ]);
+    let nested = in_turns(
+        Clock::Thread,
+        201,
+        2_000,
+        &mut [
+            Subject::each(|| {
+                let call = annotated!("orders.place").arg(black_box(&order));
+                black_box(call.token().expect("a token"));
+            }),
+            Subject::each(|| {
+                let json = serde_json::to_vec(black_box(&order)).expect("it can be encoded");
+                black_box(Sha256::digest(&json));
+            }),
+        ],
+    );
     let (ours, theirs) = (encoded.len(), serde_json::to_vec(&order).map_or(0, |json| json.len()));
     let (pair_bytes, bare) = (bytes.len(), time(pair.of(2)));
     vec![

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use idem::Timestamp;
 use idem::encoding::{from_slice, to_vec};
 use idem::store::{
-    Arguments, Asked, Handle, Kind, Listed, Query, Reopen, Reply, Request, Resolve, State, Store, StoreError,
+    Arguments, Handle, Kind, Listed, Query, Reopen, Reply, Request, Resolve, State, StoreError,
 };
 use serde::Deserialize;
 
@@ -62,7 +62,7 @@ pub async fn settle(store: &Handle, shop: &Shop) -> Result<(), Box<dyn Error>> {
             }
             None => Request::Reopen(Arc::new(Reopen::new(token, record.head.fence, BY))),
         };
-        match ask(store, request).await? {
+        match store.ask(request).await? {
             Reply::Resolved => resolved += 1,
             Reply::Reopened => reopened += 1,
             // Somebody else was quicker.
@@ -82,7 +82,7 @@ async fn interrupted(store: &Handle, shop: &Shop) -> Result<Vec<Listed>, StoreEr
         query.lease_over = state == State::Running;
         query.function = Some(NAME.into());
         loop {
-            let Reply::Page(page) = ask(store, Request::List(Arc::new(query.clone()))).await? else { break };
+            let Reply::Page(page) = store.ask(Request::List(Arc::new(query.clone()))).await? else { break };
             found.extend(
                 page.records.into_iter().filter(|listed| *listed.record.scope == *shop.ledger().shop()),
             );
@@ -100,11 +100,4 @@ fn arguments(recorded: Option<&Arguments>) -> Result<(String, Verified), Box<dyn
     let recorded = recorded.ok_or("a record without its arguments")?;
     let (event,) = from_slice(&recorded.key)?;
     Ok((event, from_slice(&recorded.verified)?))
-}
-
-async fn ask(store: &Handle, request: Request) -> Result<Reply, StoreError> {
-    match store.ask(request) {
-        Asked::Now(answer) => answer,
-        Asked::Later(pending) => pending.await,
-    }
 }

@@ -112,16 +112,10 @@ impl Io {
 
     /// Waits until nothing is being recorded any more, at most so long; says whether that was reached.
     pub(crate) fn idle(&self, limit: Duration) -> bool {
-        let until = Instant::now() + limit;
-        let mut count = self.open.lock();
-        while *count > 0 {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            count = self.open.none.wait_timeout(count, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        true
+        let count = self.open.lock();
+        let busy = |count: &mut usize| *count > 0;
+        let waited = self.open.none.wait_timeout_while(count, limit, busy);
+        *waited.unwrap_or_else(PoisonError::into_inner).0 == 0
     }
 }
 
@@ -177,7 +171,8 @@ impl Wake for Unpark {
 
 /// Drives a future on this thread, at most so long.
 fn drive<F: Future + Unpin>(future: &mut F, limit: Option<Duration>) -> Option<F::Output> {
-    let until = limit.map(|limit| Instant::now() + limit);
+    // A limit beyond what the clock can say is none.
+    let until = limit.and_then(|limit| Instant::now().checked_add(limit));
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let mut context = Context::from_waker(&waker);
     loop {

@@ -120,10 +120,7 @@ impl Faulty {
 }
 
 fn answered(asked: Asked) -> idem::store::Answer {
-    match asked {
-        Asked::Now(answer) => answer,
-        Asked::Later(pending) => pending.wait(Some(PATIENCE)).expect("an answer in time"),
-    }
+    asked.wait(Some(PATIENCE)).expect("an answer in time")
 }
 
 impl Store for Faulty {

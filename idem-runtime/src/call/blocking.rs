@@ -102,7 +102,9 @@ impl Guard {
         match self.settle(ended) {
             Told::Over(settled) => settled,
             Told::Wait => {
-                let Wait::Settled(pending) = std::mem::take(&mut self.progress.wait) else { return Settled::Own };
+                let Wait::Settled(pending) = std::mem::take(&mut self.progress.wait) else {
+                    return Settled::Own;
+                };
                 let most = self.store.as_ref().map_or(Duration::ZERO, time_limit);
                 match pending.wait(Some(limit.unwrap_or(most))) {
                     Ok(answer) => self.settled(answer),
@@ -121,6 +123,9 @@ fn time_limit(store: &Handle) -> Duration {
 /// Blocks until the store has answered, or should have.
 pub(super) fn answer(pending: Pending, store: &Handle) -> Answer {
     pending.wait(Some(time_limit(store))).unwrap_or_else(|_| {
-        Err(StoreError::lost(store.profile().name.clone(), "has not answered within its time limit; ask again"))
+        Err(StoreError::lost(
+            store.profile().name.clone(),
+            "has not answered within its time limit; ask again",
+        ))
     })
 }

@@ -10,8 +10,8 @@ use super::prepared::Prepared;
 use super::site::Function;
 use super::source::Source;
 use super::{
-    Argument, Convert, ConvertWith, Converts, Finish, Judges, Keeps, Outcome, Run, on_cancel,
-    on_duplicate, on_error,
+    Argument, Convert, ConvertWith, Converts, Finish, Judges, Keeps, Outcome, Run, on_cancel, on_duplicate,
+    on_error,
 };
 use crate::store::IntoStore;
 use crate::{Error, Token};

@@ -2,13 +2,14 @@
 
 use std::cell::RefCell;
 use std::fmt::{self, Write as _};
+use std::future::IntoFuture as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::store::{Answer, Asked, AttemptId, Grant, Handle, Reply, Request, StoreError};
+use crate::store::{Answer, AttemptId, Grant, Handle, Reply, Request, StoreError};
 use crate::{Error, Text, Token};
 
 /// One running attempt: what the guard, the keeper of the leases and the body share.
@@ -190,7 +191,8 @@ impl CurrentAttempt {
     #[must_use]
     pub fn idempotency_key(&self, label: &str) -> String {
         let mut key = String::with_capacity(64 + 1 + 20 + 1 + label.len());
-        write!(key, "{}-{}-{label}", self.0.token, self.0.grant.generation).expect("a String takes every text");
+        write!(key, "{}-{}-{label}", self.0.token, self.0.grant.generation)
+            .expect("a String takes every text");
         key
     }
 
@@ -214,11 +216,7 @@ impl CurrentAttempt {
     /// # Ok(()) }
     /// ```
     pub async fn check(&self) -> Result<(), Error> {
-        let answer = match self.0.store.ask(self.0.renewal()) {
-            Asked::Now(answer) => answer,
-            Asked::Later(pending) => pending.await,
-        };
-        self.0.checked(answer)
+        self.0.checked(self.0.store.ask(self.0.renewal()).await)
     }
 
     /// As [`CurrentAttempt::check`], for a plain function: blocks until the store answers.
@@ -226,11 +224,8 @@ impl CurrentAttempt {
     /// # Errors
     /// As [`CurrentAttempt::check`].
     pub fn check_blocking(&self) -> Result<(), Error> {
-        let answer = match self.0.store.ask(self.0.renewal()) {
-            Asked::Now(answer) => answer,
-            Asked::Later(pending) => super::blocking::answer(pending, &self.0.store),
-        };
-        self.0.checked(answer)
+        let asked = self.0.store.ask(self.0.renewal());
+        self.0.checked(super::blocking::answer(asked.into_future(), &self.0.store))
     }
 
     /// Returns once a renewal was answered with *lease lost*: another attempt may run. It never returns while

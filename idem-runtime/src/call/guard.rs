@@ -6,9 +6,9 @@ use std::task::{Context, Poll};
 use tracing::Span;
 use tracing::field::Empty;
 
+use super::current;
 use super::machine::{At, Entry, Step, Wait};
 use super::prepared::Prepared;
-use super::current;
 use crate::io::io;
 use crate::store::{Reply, Request};
 
@@ -116,7 +116,8 @@ impl Drop for Guard {
             }
             At::Body => {
                 if let Some(store) = prepared.store.clone() {
-                    let request = Request::Interrupt { token: prepared.token_now(), attempt: prepared.attempt() };
+                    let request =
+                        Request::Interrupt { token: prepared.token_now(), attempt: prepared.attempt() };
                     prepared.carry(store, request, None);
                 }
                 tracing::warn!(

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use super::current::Running;
 use crate::io::io;
-use crate::store::{Asked, Reply};
+use crate::store::Reply;
 
 /// The leases that are kept, by when they are due.
 #[derive(Debug, Default)]
@@ -133,10 +133,7 @@ impl Keeper {
         }
         let asked = lease.running.store.ask(lease.running.renewal());
         io().keep(async move {
-            let answer = match asked {
-                Asked::Now(answer) => answer,
-                Asked::Later(pending) => pending.await,
-            };
+            let answer = asked.await;
             if lease.over.load(Ordering::Acquire) {
                 return;
             }

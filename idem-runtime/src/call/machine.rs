@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 use tracing::Span;
 
 use super::current::{self, Running};
+use super::guard;
 use super::keeper::{self, Kept};
 use super::observe::{self, Happened, Observed, Slot};
 use super::options::{OnRunning, OnStoreError};
 use super::prepared::Prepared;
 use super::source::{NoStore, Sourced};
-use super::guard;
 use crate::store::{
-    AttemptId, Asked, Answer, Durability, Fault, Finished, Grant, Handle, Pending, Reply, Request, StoreError,
+    Answer, Asked, AttemptId, Durability, Fault, Finished, Grant, Handle, Pending, Reply, Request, StoreError,
 };
 use crate::token::digest::{Compared, compare};
 use crate::{Error, Text, Token};
@@ -196,7 +196,10 @@ impl Prepared {
         let token = self.token()?;
         let lease = self.options.lease_or_default();
         if lease.is_zero() {
-            return Err(Error::misuse(self.text().clone(), "a `lease` of 0 is over before it begins; leave it out for 10 s"));
+            return Err(Error::misuse(
+                self.text().clone(),
+                "a `lease` of 0 is over before it begins; leave it out for 10 s",
+            ));
         }
         if self.options.ttl_or_default().is_zero() {
             return Err(Error::misuse(
@@ -305,7 +308,8 @@ impl Prepared {
         }
         let now = Instant::now();
         let most = self.options.wait_or_default();
-        let until = *self.progress.wait_until.get_or_insert_with(|| now.checked_add(most).unwrap_or(now + GUARDED));
+        let until =
+            *self.progress.wait_until.get_or_insert_with(|| now.checked_add(most).unwrap_or(now + GUARDED));
         let left = until.saturating_duration_since(now);
         if left.is_zero() {
             return refused(self);

@@ -26,7 +26,8 @@ pub use finish::Finish;
 pub use observe::{Happened, Observe, Observed, observe, observe_blocking};
 pub use options::{OnRunning, OnStoreError, Options};
 pub use policy::{
-    Argument, Convert, ConvertWith, Converts, Judges, Keeps, OnError, Outcome, on_cancel, on_duplicate, on_error,
+    Argument, Convert, ConvertWith, Converts, Judges, Keeps, OnError, Outcome, on_cancel, on_duplicate,
+    on_error,
 };
 pub use run::Run;
 pub use shutdown::{shutdown, shutdown_blocking};

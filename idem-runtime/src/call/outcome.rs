@@ -4,9 +4,9 @@ use super::observe::Happened;
 use super::prepared::Prepared;
 use super::settle::{Ended, Settled};
 use super::{Converts, Judges, Keeps, OnError, Outcome};
+use crate::Error;
 use crate::encoding::{DecodeError, EncodeError};
 use crate::store::{Finished, Kind, Payload};
-use crate::Error;
 
 /// What a body ended with, as its record says it.
 pub(super) fn ended<R, D, X>(prepared: &mut Prepared, on_error: &X, result: R) -> (Ended, R)
@@ -19,17 +19,27 @@ where
     prepared.progress.keeps = D::REPLAYS;
     let ended = match &result {
         Ok(_) if !D::REPLAYS => Ended::Kept(Kind::None, Payload::default()),
-        Ok(value) => kept(prepared, Kind::Value, |out| D::encode(value, out), |bytes| {
-            let again = D::decode(bytes)?;
-            Ok(encoded(|out| D::encode(&again, out)))
-        }),
+        Ok(value) => kept(
+            prepared,
+            Kind::Value,
+            |out| D::encode(value, out),
+            |bytes| {
+                let again = D::decode(bytes)?;
+                Ok(encoded(|out| D::encode(&again, out)))
+            },
+        ),
         Err(error) => match on_error.judge(error) {
             Some(OnError::Release) => Ended::Freed,
             Some(OnError::Interrupt) => Ended::Unknown,
-            None => kept(prepared, Kind::Error, |out| X::encode(error, out), |bytes| {
-                let again = X::decode(bytes)?;
-                Ok(encoded(|out| X::encode(&again, out)))
-            }),
+            None => kept(
+                prepared,
+                Kind::Error,
+                |out| X::encode(error, out),
+                |bytes| {
+                    let again = X::decode(bytes)?;
+                    Ok(encoded(|out| X::encode(&again, out)))
+                },
+            ),
         },
     };
     (ended, R::join(result))
@@ -109,7 +119,8 @@ where
             R::join(result)
         }
         Err(source) => {
-            let error = Error::Decode { function: prepared.text().clone(), token: prepared.token_now(), source };
+            let error =
+                Error::Decode { function: prepared.text().clone(), token: prepared.token_now(), source };
             refuse(prepared, error, convert)
         }
     }
@@ -140,11 +151,7 @@ where
 }
 
 /// What the caller of a body gets: what it returned, unless another attempt has completed already.
-pub(super) fn given<R, D, X>(
-    prepared: &mut Prepared,
-    settled: Settled,
-    own: R,
-) -> R
+pub(super) fn given<R, D, X>(prepared: &mut Prepared, settled: Settled, own: R) -> R
 where
     R: Outcome,
     D: Keeps<R::Ok>,

@@ -156,7 +156,9 @@ where
                             match told {
                                 Told::Over(settled) => {
                                     *this.stage = Stage::Over;
-                                    return Poll::Ready(outcome::given::<R, D, X>(this.guard, settled, result));
+                                    return Poll::Ready(outcome::given::<R, D, X>(
+                                        this.guard, settled, result,
+                                    ));
                                 }
                                 Told::Wait => *this.stage = Stage::Settle(Box::new(result)),
                             }

@@ -9,9 +9,7 @@ use super::observe::Happened;
 use super::prepared::Prepared;
 use crate::Text;
 use crate::io::io;
-use crate::store::{
-    Answer, Asked, Complete, Finished, Handle, Kind, Payload, Pending, Reply, Request,
-};
+use crate::store::{Answer, Asked, Complete, Finished, Handle, Kind, Payload, Pending, Reply, Request};
 
 /// What a body ended with, as its record says it.
 #[derive(Debug)]
@@ -224,11 +222,7 @@ fn carry(
         let mut pause = Duration::from_millis(20);
         let mut asked = first;
         loop {
-            let answer = match asked {
-                Asked::Now(answer) => answer,
-                Asked::Later(pending) => pending.await,
-            };
-            let Err(error) = answer else { return };
+            let Err(error) = asked.await else { return };
             if until.is_some_and(|until| Instant::now() + pause >= until) {
                 tracing::error!(
                     %function, operation = request.operation(), %error,

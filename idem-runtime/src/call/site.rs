@@ -178,7 +178,9 @@ impl Called {
             Called::Annotated(instance) => match instance.checked.get() {
                 Some(Ok(())) => return Ok(()),
                 Some(refused) => refused.clone(),
-                None => instance.checked.get_or_init(|| register(Entry::annotated(instance, arguments))).clone(),
+                None => {
+                    instance.checked.get_or_init(|| register(Entry::annotated(instance, arguments))).clone()
+                }
             },
             Called::Named { text, place } => check_named(text, place, arguments),
         };
@@ -225,7 +227,9 @@ impl Entry {
                 });
             }
             (Some(_), Some(_)) if self.derived || first.derived => "they are two functions",
-            (Some((what, _)), Some((first_what, _))) if what != first_what => "their arguments or keys differ",
+            (Some((what, _)), Some((first_what, _))) if what != first_what => {
+                "their arguments or keys differ"
+            }
             (Some(_), Some(_)) => return None,
             _ if self.place == first.place || self.arguments == first.arguments => return None,
             _ => "they make the token of another number of values",

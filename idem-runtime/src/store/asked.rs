@@ -19,6 +19,52 @@ pub enum Asked {
     Later(Pending),
 }
 
+impl Asked {
+    /// Blocks this thread until the answer is there, or gives the pending answer back after `limit`.
+    ///
+    /// # Errors
+    /// As [`Pending::wait`].
+    ///
+    /// ```
+    /// use idem_runtime::Token;
+    /// use idem_runtime::store::{MemoryStore, Reply, Request, Store};
+    /// let store = MemoryStore::new();
+    /// let answer = store.ask(Request::Get { token: Token::default() }).wait(None).unwrap();
+    /// assert_eq!(answer.unwrap(), Reply::Record(None));
+    /// ```
+    pub fn wait(self, limit: Option<Duration>) -> Result<Answer, Pending> {
+        match self {
+            Asked::Now(answer) => Ok(answer),
+            Asked::Later(pending) => pending.wait(limit),
+        }
+    }
+}
+
+/// Awaits the answer, wherever it comes from.
+///
+/// ```
+/// use idem_runtime::Token;
+/// use idem_runtime::store::{MemoryStore, Reply, Request, Store};
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let store = MemoryStore::new();
+/// let answer = store.ask(Request::Get { token: Token::default() }).await;
+/// assert_eq!(answer.unwrap(), Reply::Record(None));
+/// # }
+/// ```
+impl IntoFuture for Asked {
+    type Output = Answer;
+    type IntoFuture = Pending;
+
+    fn into_future(self) -> Pending {
+        match self {
+            Asked::Now(answer) => {
+                Pending { receiver: Half::Answered(Box::new(answer)), store: crate::Text::EMPTY, stop: None }
+            }
+            Asked::Later(pending) => pending,
+        }
+    }
+}
+
 /// An operation that has been started and not answered yet.
 ///
 /// It can be awaited on any executor, or waited for by a thread. Dropping it cancels nothing; only a watch
@@ -39,6 +85,7 @@ pub struct Pending {
 enum Half {
     Waited(Receiver<Answer>),
     Polled(AsyncReceiver<Answer>),
+    Answered(Box<Answer>),
     Over,
 }
 
@@ -117,6 +164,7 @@ impl Pending {
                 self.receiver = Half::Polled(receiver);
                 crate::io::block_on(self, limit)
             }
+            Half::Answered(answer) => Ok(*answer),
             Half::Over => Ok(self.lost()),
         }
     }
@@ -141,12 +189,13 @@ impl Future for Pending {
                     self.stop = None;
                     return Poll::Ready(answer);
                 }
-                Half::Waited(_) => {
-                    if let Half::Waited(receiver) = std::mem::replace(&mut self.receiver, Half::Over) {
-                        self.receiver = Half::Polled(receiver.into_future());
+                Half::Waited(_) | Half::Answered(_) | Half::Over => {
+                    match std::mem::replace(&mut self.receiver, Half::Over) {
+                        Half::Waited(receiver) => self.receiver = Half::Polled(receiver.into_future()),
+                        Half::Answered(answer) => return Poll::Ready(*answer),
+                        _ => return Poll::Ready(self.lost()),
                     }
                 }
-                Half::Over => return Poll::Ready(self.lost()),
             }
         }
     }

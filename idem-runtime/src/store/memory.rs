@@ -125,7 +125,8 @@ impl Store for MemoryStore {
     }
 }
 
-/// What the clones share. Nothing here is written for a duplicate but its record's shard and its record.
+/// What the clones share. For a duplicate nothing in it is written but a lock of its own thread and, where the
+/// result is too long to be copied, the count of its record.
 struct Inner {
     shards: Shards,
     limits: Option<Limits>,

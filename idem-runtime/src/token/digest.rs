@@ -53,7 +53,10 @@ impl Verified {
     pub(crate) fn sort(&mut self) -> Result<(), String> {
         let bytes = &self.bytes;
         self.entries.sort_unstable_by(|a, b| bytes[a.name..a.value].cmp(&bytes[b.name..b.value]));
-        let twice = self.entries.windows(2).find(|pair| bytes[pair[0].name..pair[0].value] == bytes[pair[1].name..pair[1].value]);
+        let twice = self
+            .entries
+            .windows(2)
+            .find(|pair| bytes[pair[0].name..pair[0].value] == bytes[pair[1].name..pair[1].value]);
         match twice {
             Some(pair) => {
                 let mut at = Reader(&bytes[pair[0].name..pair[0].value]);
@@ -159,10 +162,18 @@ impl<'a> Reader<'a> {
 mod tests {
     use super::{Compared, Verified, compare};
 
+    fn add(verified: &mut Verified, name: &str, value: u8) {
+        let append = |out: &mut Vec<u8>| {
+            out.push(value);
+            Ok::<_, ()>(())
+        };
+        verified.add(name, append).unwrap();
+    }
+
     fn digest(entries: &[(&str, u8)]) -> Vec<u8> {
         let mut verified = Verified::default();
         for (name, value) in entries {
-            verified.add(name, |out| Ok::<_, ()>(out.push(*value))).unwrap();
+            add(&mut verified, name, *value);
         }
         verified.sort().unwrap();
         let mut out = Vec::new();
@@ -184,7 +195,7 @@ mod tests {
     fn a_name_twice_is_found() {
         let mut verified = Verified::default();
         for _ in 0..2 {
-            verified.add("a", |out| Ok::<_, ()>(out.push(1))).unwrap();
+            add(&mut verified, "a", 1);
         }
         assert_eq!(verified.sort(), Err("a".to_owned()));
     }

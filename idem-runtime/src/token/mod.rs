@@ -1,6 +1,7 @@
 //! Tokens: 32 bytes that are the same for two calls that mean the same.
 
 pub(crate) mod digest;
+pub(crate) mod hash;
 pub(crate) mod signature;
 
 use std::fmt;

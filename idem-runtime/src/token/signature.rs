@@ -66,7 +66,10 @@ mod tests {
     fn the_path_is_what_stands_before_the_closures() {
         assert_eq!(of_closure("a::asy::{{closure}}::{{closure}}"), ("a::asy", ""));
         assert_eq!(of_closure("<u8 as a::Shop>::buy::{{closure}}"), ("<u8 as a::Shop>::buy", ""));
-        assert_eq!(of_closure("a::outer::{{closure}}::inner::{{closure}}"), ("a::outer::{{closure}}::inner", ""));
+        assert_eq!(
+            of_closure("a::outer::{{closure}}::inner::{{closure}}"),
+            ("a::outer::{{closure}}::inner", "")
+        );
     }
 
     #[test]
@@ -74,7 +77,10 @@ mod tests {
         assert_eq!(of_closure("a::gen<u64, 3>::{{closure}}"), ("a::gen", "<u64, 3>"));
         assert_eq!(of_closure("a::f<fn(u8) -> u8>::{{closure}}"), ("a::f", "<fn(u8) -> u8>"));
         assert_eq!(of_closure("a::Foo<u16>::make::{{closure}}"), ("a::Foo<u16>::make", ""));
-        assert_eq!(of_closure("a::Foo<u16>::put<alloc::vec::Vec<u8>>::{{closure}}").1, "<alloc::vec::Vec<u8>>");
+        assert_eq!(
+            of_closure("a::Foo<u16>::put<alloc::vec::Vec<u8>>::{{closure}}").1,
+            "<alloc::vec::Vec<u8>>"
+        );
     }
 
     #[test]

@@ -61,10 +61,7 @@ pub fn ask(store: &impl Store, request: Request) -> Answer {
 }
 
 pub fn wait(asked: Asked) -> Answer {
-    match asked {
-        Asked::Now(answer) => answer,
-        Asked::Later(pending) => pending.wait(Some(PATIENCE)).expect("an answer"),
-    }
+    asked.wait(Some(PATIENCE)).expect("an answer")
 }
 
 pub fn asked_claim(claim: &Claim) -> Request {
