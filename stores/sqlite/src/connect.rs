@@ -139,3 +139,22 @@ fn opening(error: rusqlite::Error, folder: &Path, name: &Text) -> StoreError {
         _ => Failure::Sqlite(error).explain(name),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_writing_connection_is_set_as_its_durability_class_says() {
+        let folder = tempfile::tempdir().unwrap();
+        for (synchronous, number) in [(Synchronous::Full, 2), (Synchronous::Normal, 1)] {
+            let path = folder.path().join("a.db");
+            let connection = writer(&path, synchronous, &"sqlite:a.db".into(), busy::deadline(LONG)).unwrap();
+            let read = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
+            assert_eq!(read("synchronous"), number);
+            assert_eq!(read("wal_autocheckpoint"), LOG);
+        }
+    }
+
+    const LONG: std::time::Duration = std::time::Duration::from_secs(60);
+}
