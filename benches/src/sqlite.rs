@@ -111,6 +111,8 @@ fn first_calls(folder: &Path, file: &Path) -> Row {
     ]
     .map(|sql| bare.prepare(sql).expect("the statement is right"));
     let data = vec![7_u8; usize::try_from(length).expect("a length")];
+    // Something else: what does not change is not written.
+    let changed = vec![8_u8; data.len()];
     let mut next = 0_u64;
     let mut token = || {
         next += 1;
@@ -138,7 +140,7 @@ fn first_calls(folder: &Path, file: &Path) -> Row {
                 insert.execute(params![token, data]).expect("added");
                 commit.execute([]).expect("committed");
                 begin.execute([]).expect("begun");
-                update.execute(params![token, data]).expect("changed");
+                update.execute(params![token, changed]).expect("changed");
                 commit.execute([]).expect("committed");
             }),
         ],

@@ -42,6 +42,16 @@ impl Text {
     }
 }
 
+impl Text {
+    /// Where it stands and how long it is, if it is part of the program: then nothing else ever stands there.
+    pub(crate) fn address(&self) -> Option<(usize, usize)> {
+        match &self.0 {
+            Repr::Static(text) => Some((text.as_ptr() as usize, text.len())),
+            Repr::Shared(_) => None,
+        }
+    }
+}
+
 impl Default for Text {
     fn default() -> Self {
         Text::EMPTY
