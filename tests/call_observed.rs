@@ -7,7 +7,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use common::{Place, places};
-use idem::{Error, Happened, on_error};
+use idem::store::Handle;
+use idem::{Error, Happened, idempotent, on_error};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
@@ -77,6 +78,67 @@ fn every_call_is_a_span() {
             "{name}: no value of an argument is logged"
         );
     }
+}
+
+/// What is logged while something runs.
+fn events(run: impl FnOnce()) -> Vec<String> {
+    let collected = Collected::default();
+    let subscriber = tracing_subscriber::registry().with(collected.clone());
+    tracing::subscriber::with_default(subscriber, run);
+    let events = &collected.0.lock().unwrap().1;
+    events.clone()
+}
+
+#[idempotent(store = store, skip(store))]
+fn without_a_name(store: &Handle, id: u64) -> Result<u64, Error> {
+    Ok(id)
+}
+
+#[test]
+fn a_text_that_may_change_is_warned_about_once() {
+    let said = |store: &Handle| {
+        let events = events(|| {
+            for id in 0..3 {
+                without_a_name(store, id).unwrap();
+            }
+        });
+        events
+            .iter()
+            .filter(|event| event.contains("signature text") && event.contains("without_a_name"))
+            .count()
+    };
+    assert_eq!(said(&common::memory().store), 0, "nothing outlives the process");
+    let place = common::sqlite();
+    assert_eq!(said(&place.store), 1);
+    assert_eq!(said(&place.store), 0, "once for each function");
+}
+
+/// Writes something else than it reads.
+#[derive(serde::Deserialize)]
+struct Lopsided(u64);
+
+impl serde::Serialize for Lopsided {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(self.0 + 1)
+    }
+}
+
+#[idempotent(name = "lopsided", store = store, skip(store))]
+fn lopsided(store: &Handle, id: u64) -> Result<Lopsided, Error> {
+    Ok(Lopsided(id))
+}
+
+#[test]
+#[cfg(debug_assertions)]
+fn a_result_that_comes_back_as_another_is_warned_about_in_debug_builds() {
+    let place = common::memory();
+    let events = events(|| {
+        for id in 0..3 {
+            lopsided(&place.store, id).unwrap();
+        }
+    });
+    let warned = events.iter().filter(|event| event.contains("comes back as another value")).count();
+    assert_eq!(warned, 1, "the first result of each function: {events:?}");
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Handle};
 
 use crate::Text;
-use crate::store::{Answer, Pending};
+use crate::store::{Answer, Pending, Reply};
 
 /// The library's own thread, with a runtime of its own.
 ///
@@ -94,6 +94,14 @@ impl Io {
     /// Starts work that nothing waits for.
     pub(crate) fn keep(&self, work: impl Future<Output = ()> + Send + 'static) {
         drop(self.runtime.spawn(work));
+    }
+
+    /// Is answered after so long by the real clock.
+    pub(crate) fn pause(&self, delay: Duration) -> Pending {
+        self.spawn("idem-io", async move {
+            tokio::time::sleep(delay).await;
+            Ok(Reply::Record(None))
+        })
     }
 
     /// Runs `then` after so long by the real clock, on this thread, unless what it gives is dropped before.

@@ -5,14 +5,11 @@ use std::time::Duration;
 use super::guard::Guard;
 use super::machine::{Entry, Step, Wait};
 use super::outcome;
-use super::settle::{Ended, Settled, Told};
+use super::settle::{Ended, PANIC_LIMIT, Settled, Told};
 use super::{Call, Converts, Judges, Keeps, OnRunning, Outcome};
 use crate::Error;
 use crate::io::{caught, io};
 use crate::store::{Answer, Handle, Pending, StoreError};
-
-/// How long a panic is held back until the store was told.
-const PANIC_LIMIT: Duration = Duration::from_secs(1);
 
 /// A call that runs on the thread that makes it.
 pub struct Blocking<D, X, M, C>(Call<D, X, M, C>);

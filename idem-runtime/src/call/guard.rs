@@ -10,7 +10,7 @@ use super::current;
 use super::machine::{At, Entry, Step, Wait};
 use super::prepared::Prepared;
 use crate::io::io;
-use crate::store::{Reply, Request};
+use crate::store::Request;
 
 /// Owns what a call has gathered, from before its claim is sent until it is over.
 #[derive(Debug)]
@@ -50,10 +50,7 @@ impl Guard {
                     Poll::Ready(_) => self.ask(),
                     Poll::Pending => return self.pending(Wait::Woken(woken)),
                 },
-                Wait::Pause(pause) => Step::Wait(Wait::Paused(io().spawn("idem-io", async move {
-                    tokio::time::sleep(pause).await;
-                    Ok(Reply::Record(None))
-                }))),
+                Wait::Pause(pause) => Step::Wait(Wait::Paused(io().pause(pause))),
                 Wait::Paused(mut paused) => match poll(&mut paused, cx) {
                     Poll::Ready(_) => self.ask(),
                     Poll::Pending => return self.pending(Wait::Paused(paused)),

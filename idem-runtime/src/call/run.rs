@@ -5,20 +5,15 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use pin_project_lite::pin_project;
 
 use super::guard::Guard;
 use super::machine::{Entry, Wait};
 use super::outcome;
-use super::settle::{Ended, Settled, Told};
+use super::settle::{Ended, PANIC_LIMIT, Settled, Told};
 use super::{Call, Converts, Judges, Keeps, OnRunning, Outcome};
 use crate::io::{caught, io};
-use crate::store::{Pending, Reply};
-
-/// How long a panic is held back until the store was told.
-const PANIC_LIMIT: Duration = Duration::from_secs(1);
 
 pin_project! {
     /// The future of a call. It holds the body once, and little beside it.
@@ -108,14 +103,6 @@ fn take<X, M>(policy: &mut Option<(X, M)>) -> (X, M) {
     policy.take().expect("a call ends once")
 }
 
-/// How long a panic waits for the store. Not part of `poll`, which is compiled once for each body.
-fn panic_limit() -> Pending {
-    io().spawn("idem-io", async {
-        tokio::time::sleep(PANIC_LIMIT).await;
-        Ok(Reply::Record(None))
-    })
-}
-
 impl<R, F, D, X, M> Future for Run<R, F, D, X, M>
 where
     F: Future<Output = R>,
@@ -169,7 +156,7 @@ where
                             match this.guard.settle(Ended::Unknown) {
                                 Told::Over(_) => std::panic::resume_unwind(payload),
                                 Told::Wait => {
-                                    let limit = panic_limit();
+                                    let limit = io().pause(PANIC_LIMIT);
                                     *this.stage = Stage::Panic(Box::new(Thrown { payload, limit }));
                                 }
                             }

@@ -11,6 +11,9 @@ use crate::Text;
 use crate::io::io;
 use crate::store::{Answer, Asked, Complete, Finished, Handle, Kind, Payload, Pending, Reply, Request};
 
+/// How long a panic is held back until the store was told.
+pub(super) const PANIC_LIMIT: Duration = Duration::from_secs(1);
+
 /// What a body ended with, as its record says it.
 #[derive(Debug)]
 pub(crate) enum Ended {
