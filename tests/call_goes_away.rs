@@ -151,6 +151,29 @@ async fn dropped_in_the_body_and_retried() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn dropped_in_the_body_while_the_store_does_not_answer() {
+    for Place { name, store, .. } in &places() {
+        let faulty = Faulty::with(store, |profile| profile.guarded = false);
+        let (body, gate) = (Body::default(), Gate::default());
+        faulty.plan("interrupt", Fault::HoldFailure(gate.clone()));
+        let lease = Duration::from_millis(90);
+        let mut call =
+            Box::pin(idem::call(NAME).arg("it").store(&faulty).lease(lease).run(body.clone().run(1)));
+        tokio::select! {
+            _ = &mut call => panic!("{name}: the body waits"),
+            () = body.is_in.notified() => {}
+        }
+        drop(call);
+        // Nobody keeps the lease of a body that is gone, whether the store has heard of that or not.
+        let second = idem::call(NAME).arg("it").store(store).wait(Duration::from_secs(10));
+        let second = second.run(async { Ok::<_, Error>(u64::from(idem::current().unwrap().number())) });
+        assert_eq!(second.await.unwrap(), 2, "{name}");
+        assert_eq!(faulty.count("interrupt"), 1, "{name}");
+        gate.open();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn dropped_while_completing() {
     for Place { name, store, .. } in &places() {
         for hold_request in [false, true] {
@@ -176,6 +199,35 @@ async fn dropped_while_completing() {
             assert_eq!((result.unwrap(), executed), (1, false), "{name}: the first call's result");
             assert_eq!(body.times(), 1, "{name}");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dropped_while_completing_fails() {
+    for Place { name, store, .. } in &places() {
+        let (faulty, body, gate) = (Faulty::new(store), Body::default(), Gate::default());
+        faulty.plan("complete", Fault::HoldFailure(gate.clone()));
+        body.may_end.notify_one();
+        let mut call = Box::pin(waiting(&faulty, &body));
+        tokio::select! {
+            _ = &mut call => panic!("{name}: the store holds its answer"),
+            () = blocking({ let faulty = faulty.clone(); move || faulty.wait_for("complete", 1) }) => {}
+        }
+        drop(call);
+        gate.open();
+        // Nobody hears the answer any more; the store is told again all the same.
+        blocking({
+            let faulty = faulty.clone();
+            move || faulty.wait_for("complete", 2)
+        })
+        .await;
+        blocking({
+            let store = store.clone();
+            move || wait_for_state(&store, token(), State::Done)
+        })
+        .await;
+        let (result, executed) = next(store).await;
+        assert_eq!((result.unwrap(), executed), (1, false), "{name}: the first call's result");
     }
 }
 
@@ -258,6 +310,20 @@ fn a_plain_function_is_settled_in_the_background_too() {
         assert!(idem::shutdown_blocking(Duration::from_secs(20)), "{name}");
         let (result, seen) = idem::observe_blocking(call);
         assert_eq!((result.unwrap(), seen.unwrap().happened), (5, Happened::Replayed), "{name}");
+    }
+}
+
+#[test]
+fn a_plain_function_does_not_wait_for_a_dead_store() {
+    for Place { name, store, .. } in &places() {
+        let (faulty, gate) = (Faulty::new(store), Gate::default());
+        faulty.plan("complete", Fault::HoldFailure(gate.clone()));
+        let call = || idem::call(NAME).arg("plain").store(&faulty).run_blocking(|| Ok::<_, Error>(5));
+        let (result, seen) = idem::observe_blocking(call);
+        assert_eq!((result.unwrap(), seen.unwrap().recorded), (5, false), "{name}");
+        gate.open();
+        let plain = idem::call(NAME).arg("plain").token().unwrap();
+        wait_for_state(store, plain, State::Done);
     }
 }
 

@@ -1,145 +1,11 @@
-//! What can be seen of a call: its span, what `observe` tells, and the running attempt.
+//! What can be seen of a call: what `observe` tells, and the running attempt.
 
 mod common;
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use common::{Place, places};
-use idem::store::Handle;
-use idem::{Error, Happened, idempotent, on_error};
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
-
-/// Collects the fields of every span, and the events.
-#[derive(Clone, Default)]
-struct Collected(Arc<Mutex<(Spans, Vec<String>)>>);
-
-type Spans = BTreeMap<u64, BTreeMap<String, String>>;
-
-struct Fields<'a>(&'a mut BTreeMap<String, String>);
-
-impl Visit for Fields<'_> {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.0.insert(field.name().to_owned(), format!("{value:?}").trim_matches('"').to_owned());
-    }
-}
-
-impl<S: tracing::Subscriber> Layer<S> for Collected {
-    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, _: Context<'_, S>) {
-        let mut fields = BTreeMap::new();
-        attributes.record(&mut Fields(&mut fields));
-        fields.insert("span".into(), attributes.metadata().name().to_owned());
-        self.0.lock().unwrap().0.insert(id.into_u64(), fields);
-    }
-
-    fn on_record(&self, id: &Id, values: &Record<'_>, _: Context<'_, S>) {
-        let mut collected = self.0.lock().unwrap();
-        values.record(&mut Fields(collected.0.get_mut(&id.into_u64()).unwrap()));
-    }
-
-    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
-        let mut fields = BTreeMap::new();
-        event.record(&mut Fields(&mut fields));
-        self.0.lock().unwrap().1.push(format!("{fields:?}"));
-    }
-}
-
-#[test]
-fn every_call_is_a_span() {
-    for Place { name, store, .. } in &places() {
-        let collected = Collected::default();
-        let subscriber = tracing_subscriber::registry().with(collected.clone());
-        tracing::subscriber::with_default(subscriber, || {
-            let call = || {
-                idem::call("spans").arg(&1).verify("secret", "hunter2").store(store).run_blocking(|| {
-                    tracing::info!("in the body");
-                    Ok::<_, Error>(1)
-                })
-            };
-            call().unwrap();
-            call().unwrap();
-            let other = idem::call("spans").arg(&1).verify("secret", "hunter3").store(store);
-            other.run_blocking(|| Ok::<_, Error>(1)).unwrap_err();
-        });
-        let (spans, events) = Arc::try_unwrap(collected.0).map_err(|_| ()).unwrap().into_inner().unwrap();
-        let spans: Vec<_> = spans.into_values().filter(|span| span["span"] == "idempotent").collect();
-        assert_eq!(spans.len(), 3, "{name}: {spans:?}");
-        let token = idem::call("spans").arg(&1).token().unwrap().to_string();
-        assert!(spans.iter().all(|span| span["function"] == "spans" && span["token"] == token), "{spans:?}");
-        assert_eq!((&*spans[0]["outcome"], &*spans[0]["attempt"]), ("executed", "1"), "{name}");
-        assert_eq!(spans[1]["outcome"], "replayed", "{name}: a replay is visible");
-        assert!(spans[1]["age_ms"].parse::<u64>().is_ok(), "{name}: with its age");
-        assert_eq!(spans[2]["outcome"], "mismatch", "{name}");
-        assert!(
-            !format!("{spans:?}{events:?}").contains("hunter"),
-            "{name}: no value of an argument is logged"
-        );
-    }
-}
-
-/// What is logged while something runs.
-fn events(run: impl FnOnce()) -> Vec<String> {
-    let collected = Collected::default();
-    let subscriber = tracing_subscriber::registry().with(collected.clone());
-    tracing::subscriber::with_default(subscriber, run);
-    let events = &collected.0.lock().unwrap().1;
-    events.clone()
-}
-
-#[idempotent(store = store, skip(store))]
-fn without_a_name(store: &Handle, id: u64) -> Result<u64, Error> {
-    Ok(id)
-}
-
-#[test]
-fn a_text_that_may_change_is_warned_about_once() {
-    let said = |store: &Handle| {
-        let events = events(|| {
-            for id in 0..3 {
-                without_a_name(store, id).unwrap();
-            }
-        });
-        events
-            .iter()
-            .filter(|event| event.contains("signature text") && event.contains("without_a_name"))
-            .count()
-    };
-    assert_eq!(said(&common::memory().store), 0, "nothing outlives the process");
-    let place = common::sqlite();
-    assert_eq!(said(&place.store), 1);
-    assert_eq!(said(&place.store), 0, "once for each function");
-}
-
-/// Writes something else than it reads.
-#[derive(serde::Deserialize)]
-struct Lopsided(u64);
-
-impl serde::Serialize for Lopsided {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u64(self.0 + 1)
-    }
-}
-
-#[idempotent(name = "lopsided", store = store, skip(store))]
-fn lopsided(store: &Handle, id: u64) -> Result<Lopsided, Error> {
-    Ok(Lopsided(id))
-}
-
-#[test]
-#[cfg(debug_assertions)]
-fn a_result_that_comes_back_as_another_is_warned_about_in_debug_builds() {
-    let place = common::memory();
-    let events = events(|| {
-        for id in 0..3 {
-            lopsided(&place.store, id).unwrap();
-        }
-    });
-    let warned = events.iter().filter(|event| event.contains("comes back as another value")).count();
-    assert_eq!(warned, 1, "the first result of each function: {events:?}");
-}
+use idem::{Error, Happened, on_error};
 
 #[tokio::test]
 async fn observe_tells_what_happened() {
@@ -258,11 +124,26 @@ fn nonsense_is_misuse() {
         assert!(error.to_string().contains("`nonsense`"), "{error}");
     }
     // The same name with another number of values, at another place.
-    let (one, two) =
-        (idem::call("two places").arg(&1).token(), idem::call("two places").arg(&1).arg(&2).token());
-    one.unwrap();
-    let said = two.unwrap_err().to_string();
+    idem::call("two places").arg(&1).store(&place.store).run_blocking(|| Ok::<_, Error>(())).unwrap();
+    let said = run(idem::call("two places").arg(&1).arg(&2).store(&place.store)).to_string();
     assert_eq!(said.matches("tests/call_observed.rs:").count(), 2, "both places are named: {said}");
+}
+
+#[test]
+fn digests_are_compared_on_what_both_verify() {
+    for Place { name, store, .. } in &places() {
+        let call = || idem::call("verifies more").arg(&1).store(store);
+        call().verify("a", &1).run_blocking(|| Ok::<_, Error>(1)).unwrap();
+        // A later version of the program that verifies more, and one that verifies something else.
+        assert_eq!(
+            call().verify("a", &1).verify("b", &2).run_blocking(|| Ok::<_, Error>(2)).unwrap(),
+            1,
+            "{name}"
+        );
+        assert_eq!(call().verify("c", &3).run_blocking(|| Ok::<_, Error>(3)).unwrap(), 1, "{name}");
+        let error = call().verify("a", &2).verify("b", &2).run_blocking(|| Ok::<_, Error>(4)).unwrap_err();
+        assert!(matches!(&error, Error::Mismatch { argument, .. } if &**argument == "a"), "{name}: {error}");
+    }
 }
 
 #[tokio::test]

@@ -375,3 +375,35 @@ async fn a_lost_lease_is_seen_in_the_body_and_the_winner_is_returned() {
         assert!(!seen.unwrap().recorded, "{name}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_call_on_another_store_is_not_itself() {
+    for Place { name, store, .. } in &places() {
+        let other = common::memory().store;
+        let faulty = Faulty::new(&other);
+        let call = |store: &Handle| idem::call("elsewhere").arg(&1).store(store).wait(LONG);
+        let (is_in, may_end) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let beside = tokio::spawn(call(&other).run({
+            let (is_in, may_end) = (Arc::clone(&is_in), Arc::clone(&may_end));
+            async move {
+                is_in.notify_one();
+                may_end.notified().await;
+                Ok::<_, Error>(1)
+            }
+        }));
+        is_in.notified().await;
+        let end = tokio::spawn({
+            let faulty = faulty.clone();
+            async move {
+                blocking(move || faulty.wait_for("watch", 1)).await;
+                may_end.notify_one();
+            }
+        });
+        let outer = call(store).run(async {
+            idem::call("elsewhere").arg(&1).store(&faulty).wait(LONG).run(async { Ok::<_, Error>(2) }).await
+        });
+        assert_eq!(outer.await.unwrap(), 1, "{name}: it waits for the other store's attempt");
+        end.await.unwrap();
+        assert_eq!(beside.await.unwrap().unwrap(), 1, "{name}");
+    }
+}

@@ -6,7 +6,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Wake, Waker, ready};
-use std::thread::Thread;
+use std::thread::{Thread, ThreadId};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Handle};
@@ -21,6 +21,7 @@ use crate::store::{Answer, Pending, Reply};
 #[derive(Debug)]
 pub struct Io {
     runtime: Handle,
+    thread: ThreadId,
     open: Arc<Open>,
 }
 
@@ -36,11 +37,11 @@ pub fn io() -> &'static Io {
             .build()
             .expect("idem-io: the operating system gives what a runtime needs");
         let handle = runtime.handle().clone();
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("idem-io".into())
             .spawn(move || runtime.block_on(std::future::pending::<()>()))
             .expect("idem-io: the operating system gives a thread");
-        Io { runtime: handle, open: Arc::default() }
+        Io { runtime: handle, thread: thread.thread().id(), open: Arc::default() }
     })
 }
 
@@ -115,7 +116,7 @@ impl Io {
 
     /// Whether this is the library's own thread, which must not wait for itself.
     pub(crate) fn is_here(&self) -> bool {
-        Handle::try_current().is_ok_and(|current| current.id() == self.runtime.id())
+        std::thread::current().id() == self.thread
     }
 
     /// Waits until nothing is being recorded any more, at most so long; says whether that was reached.

@@ -161,3 +161,20 @@ fn unsized_arguments() {
     once!(bench, unsized_argument(&bench, "text"));
     once!(bench, unsized_argument(&bench, &[1_u8, 2][..]));
 }
+
+#[idempotent(store = &bench.store, skip(bench), name = "generics.named")]
+fn named<T: Serialize + DeserializeOwned + Debug>(bench: &Bench, value: T) -> Result<T, Error> {
+    bench.ran();
+    Ok(value)
+}
+
+#[test]
+fn two_types_under_one_name_do_not_meet() {
+    let bench = Bench::new();
+    once!(bench, named(&bench, 7_u64));
+    once!(bench, named(&bench, 7_u32));
+    assert_eq!(idem::call("generics.named<u64>").arg(&7_u64).token().unwrap(), {
+        let seen = idem::observe_blocking(|| named(&bench, 7_u64)).1;
+        seen.unwrap().token.unwrap()
+    });
+}

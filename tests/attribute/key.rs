@@ -295,3 +295,94 @@ async fn scopes_do_not_meet() {
         assert_eq!(once!(bench, scoped_by_argument(bench, name.to_owned(), 1)), name);
     }
 }
+
+#[idempotent(store = &bench.store, skip(bench), name = "key.text", key(id))]
+fn by_text(bench: &Bench, id: u64) -> Result<u32, Error> {
+    let _ = id;
+    Ok(bench.ran())
+}
+
+#[test]
+fn another_key_under_one_name_is_told_from_this_one() {
+    // As a later version of the program would call it, whose key is another.
+    let bench = Bench::new();
+    once!(bench, by_text(&bench, 1));
+    let later = |key: &str| {
+        idem::call("key.text")
+            .arg(&1_u64)
+            .key(key)
+            .store(&bench.store)
+            .run_blocking(|| Ok::<_, Error>(bench.ran()))
+    };
+    assert_eq!(later("id").unwrap(), 1);
+    assert_eq!(mismatched(later("number")), "key(…)");
+}
+
+mod one_name_twice {
+    use super::*;
+
+    #[idempotent(store = &bench.store, skip(bench), name = "twice.arguments")]
+    pub fn by_id(bench: &Bench, id: u64) -> Result<u32, Error> {
+        let _ = id;
+        Ok(bench.ran())
+    }
+
+    #[idempotent(store = &bench.store, skip(bench), name = "twice.arguments")]
+    pub async fn by_number(bench: &Bench, number: u64) -> Result<u32, Error> {
+        let _ = number;
+        Ok(bench.ran())
+    }
+
+    #[idempotent(store = &bench.store, skip(bench), name = "twice.alike")]
+    pub fn here(bench: &Bench, id: u64) -> Result<u32, Error> {
+        let _ = id;
+        Ok(bench.ran())
+    }
+
+    #[idempotent(store = &bench.store, skip(bench), name = "twice.alike")]
+    pub fn there(bench: &Bench, id: u64) -> Result<u32, Error> {
+        let _ = id;
+        Ok(bench.ran())
+    }
+
+    #[idempotent(store = &bench.store, skip(bench), name = "twice.count")]
+    pub fn one_value(bench: &Bench, id: u64) -> Result<u32, Error> {
+        let _ = id;
+        Ok(bench.ran())
+    }
+
+    pub struct Typed<T>(pub T);
+
+    impl<T> Typed<T> {
+        #[idempotent(store = &bench.store, skip(self, bench), name = "twice.types")]
+        pub fn of_type(&self, bench: &Bench, id: u64) -> Result<u32, Error> {
+            let _ = id;
+            Ok(bench.ran())
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_name_for_two_functions_is_misuse() {
+    use one_name_twice::*;
+
+    let bench = Bench::new();
+    let misused = |result: Result<u32, Error>, runs: u32| {
+        let error = result.expect_err("it has another's name");
+        assert!(matches!(error, Error::Misuse { .. }), "{error}");
+        assert_eq!(bench.runs(), runs, "its body does not run");
+        error.to_string()
+    };
+    once!(bench, by_id(&bench, 1));
+    let said = misused(by_number(&bench, 1).await, 1);
+    assert_eq!(said.matches("attribute/key.rs:").count(), 2, "both places are named: {said}");
+    // Two that have the same arguments may be one operation.
+    assert_eq!(here(&bench, 1).unwrap(), 2);
+    assert_eq!(there(&bench, 1).unwrap(), 2);
+    once!(bench, one_value(&bench, 1));
+    let two = idem::call("twice.count").arg(&1_u64).arg(&2_u64).store(&bench.store);
+    misused(two.run_blocking(|| Ok(bench.ran())), 3);
+    once!(bench, Typed(1_u8).of_type(&bench, 1));
+    // The types of a generic type are part of the text.
+    once!(bench, Typed(1_u16).of_type(&bench, 1));
+}

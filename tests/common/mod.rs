@@ -46,6 +46,8 @@ pub enum Fault {
     Fail,
     /// It is not carried out, and asking again does not help.
     Refuse,
+    /// It is not carried out; that is said once the gate is open.
+    HoldFailure(Gate),
     /// It is carried out, and the answer is lost.
     Lose,
 }
@@ -156,6 +158,13 @@ impl Store for Faulty {
                 later(Box::new(move || {
                     gate.wait();
                     answered(store.ask(request))
+                }))
+            }
+            Some(Fault::HoldFailure(gate)) => {
+                note();
+                later(Box::new(move || {
+                    gate.wait();
+                    Err(StoreError::unavailable("faulty:", "was told to fail"))
                 }))
             }
             Some(Fault::Fail) => {

@@ -69,6 +69,7 @@ impl Guard {
         loop {
             let step = match std::mem::take(&mut self.progress.wait) {
                 Wait::Start => self.start(),
+                Wait::Refused(error) => Step::Enter(Entry::Refuse(*error)),
                 Wait::Store(connecting) => {
                     let store = crate::io::wait_for(connecting);
                     self.connected(store)

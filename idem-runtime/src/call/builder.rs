@@ -278,7 +278,7 @@ impl<D, X, M> Call<D, X, M, on_cancel::Finish> {
         X: Judges<R::Err> + Send + 'static,
         M: Converts<R::Err> + Send + 'static,
     {
-        Finish::new(Run::new(self, body))
+        Finish::new(self, body)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
@@ -9,8 +10,9 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use super::outcome;
-use super::{Converts, Judges, Keeps, Outcome, Run};
-use crate::Error;
+use super::policy::sealed::Sealed;
+use super::{Call, Converts, Judges, Keeps, Outcome, Run};
+use crate::{Error, Timestamp};
 
 pin_project! {
     /// The future of a call whose body runs on when its caller goes away.
@@ -18,14 +20,41 @@ pin_project! {
     /// The claim is made in the caller's own task, so that a duplicate spawns nothing.
     #[must_use = "futures do nothing unless they are awaited"]
     pub struct Finish<R, F, D, X, M> {
-        run: Option<Run<R, F, D, X, M>>,
+        run: Option<Run<R, F, D, X, Shared<M>>>,
         task: Option<JoinHandle<R>>,
+        convert: Shared<M>,
+        lost: Option<Error>,
     }
 }
 
 impl<R, F, D, X, M> Finish<R, F, D, X, M> {
-    pub(super) fn new(run: Run<R, F, D, X, M>) -> Self {
-        Finish { run: Some(run), task: None }
+    pub(super) fn new<C>(call: Call<D, X, M, C>, body: F) -> Self
+    where
+        R: Outcome,
+        D: Keeps<R::Ok>,
+    {
+        let Call { prepared, on_error, convert, other } = call;
+        let convert = Shared(Arc::new(Mutex::new(Some(convert))));
+        let run = Run::new(Call { prepared, on_error, convert: convert.clone(), other }, body);
+        Finish { run: Some(run), task: None, convert, lost: None }
+    }
+}
+
+/// How a refusal becomes the function's own error, for the task and for whoever waits for it: one of them refuses.
+pub struct Shared<M>(Arc<Mutex<Option<M>>>);
+
+impl<M> Clone for Shared<M> {
+    fn clone(&self) -> Self {
+        Shared(Arc::clone(&self.0))
+    }
+}
+
+impl<M> Sealed for Shared<M> {}
+
+impl<E, M: Converts<E>> Converts<E> for Shared<M> {
+    fn convert(self, error: Error) -> E {
+        let convert = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        convert.expect("a call is refused once").convert(error)
     }
 }
 
@@ -60,6 +89,12 @@ where
                 *this.run = None;
                 return Poll::Ready(answered);
             }
+            *this.lost = Some(Error::Interrupted {
+                function: run.guard.text().clone(),
+                token: run.guard.token_now(),
+                since: Timestamp::now(),
+                attempts: run.guard.progress.grant.map_or(0, |grant| grant.number),
+            });
             // Guard, body and settling go on together, on the caller's runtime.
             *this.task = this.run.take().map(|run| runtime.spawn(run));
         }
@@ -68,8 +103,11 @@ where
             Ok(result) => Poll::Ready(result),
             Err(error) => match error.try_into_panic() {
                 Ok(payload) => std::panic::resume_unwind(payload),
-                // The runtime is shut down, and so is the task that would be answered.
-                Err(_) => Poll::Pending,
+                // The runtime was shut down, and the body with it; its guard tells the store.
+                Err(_) => {
+                    let error = this.lost.take().expect("a call is not polled after it was over");
+                    Poll::Ready(R::join(Err(this.convert.clone().convert(error))))
+                }
             },
         }
     }

@@ -37,6 +37,7 @@ impl Guard {
         loop {
             let step = match std::mem::take(&mut self.progress.wait) {
                 Wait::Start => self.start(),
+                Wait::Refused(error) => Step::Enter(Entry::Refuse(*error)),
                 Wait::Again => self.ask(),
                 Wait::Store(mut store) => match store.as_mut().poll(cx) {
                     Poll::Ready(store) => self.connected(store),

@@ -49,7 +49,9 @@ pub(crate) struct Progress {
     rounds: u32,
     /// Whether duplicates are given the result.
     pub(super) keeps: bool,
-    /// Whether the claim, and with it the token, was made.
+    /// The call's token, once it was made.
+    token: Token,
+    /// Whether the claim was made.
     made: bool,
 }
 
@@ -85,6 +87,8 @@ pub(crate) enum Wait {
     Paused(Pending),
     /// Nothing: the claim is asked again.
     Again,
+    /// Nothing: the call is over.
+    Refused(Box<Error>),
     /// The answer to what the body ended with.
     Settled(Pending),
 }
@@ -120,6 +124,9 @@ fn refuse(error: Error) -> Step {
 /// So often a claim is asked again because of what the store answered, not because it did not.
 const MOST_ROUNDS: u32 = 32;
 
+/// So often a claim is asked again because its lease was over before it was answered.
+const MOST_LATE: u32 = 8;
+
 /// A lease that needs no renewal because the guard is the sign of life.
 const GUARDED: Duration = Duration::from_secs(1 << 40);
 
@@ -139,6 +146,11 @@ impl Prepared {
     /// Begins: finds the store.
     pub(super) fn start(&mut self) -> Step {
         self.progress.observer = observe::observer();
+        // What needs no store is checked whether there is one or not.
+        match self.checked_token() {
+            Ok(token) => self.progress.token = token,
+            Err(error) => return refuse(error),
+        }
         if self.store.is_some() {
             return self.make_claim();
         }
@@ -192,10 +204,10 @@ impl Prepared {
         }
     }
 
-    fn try_make_claim(&mut self) -> Result<(), Error> {
+    fn checked_token(&mut self) -> Result<Token, Error> {
         let token = self.token()?;
-        let lease = self.options.lease_or_default();
-        if lease.is_zero() {
+        self.check_text()?;
+        if self.options.lease_or_default().is_zero() {
             return Err(Error::misuse(
                 self.text().clone(),
                 "a `lease` of 0 is over before it begins; leave it out for 10 s",
@@ -207,6 +219,12 @@ impl Prepared {
                 "a `ttl` of 0 would answer no duplicate; leave it out for 24 h, or do not use idem here",
             ));
         }
+        Ok(token)
+    }
+
+    fn try_make_claim(&mut self) -> Result<(), Error> {
+        let token = self.progress.token;
+        let lease = self.options.lease_or_default();
         let profile = self.handle().profile();
         let (guarded, wants) = (profile.guarded, profile.wants_arguments);
         if profile.durability > Durability::Process {
@@ -228,7 +246,9 @@ impl Prepared {
     pub(super) fn ask(&mut self) -> Step {
         self.progress.at = At::Claiming;
         let store = self.handle();
-        let sent = (!store.profile().guarded).then(Instant::now);
+        // A guard's lease has no end, unless the body may only run so long.
+        let ends = !store.profile().guarded || self.options.max_run.is_some();
+        let sent = ends.then(Instant::now);
         let asked = store.ask(Request::Claim(Arc::clone(&self.claim)));
         self.progress.sent = sent;
         match asked {
@@ -242,6 +262,9 @@ impl Prepared {
             Ok(reply) => reply,
             Err(error) => return self.unanswered(error),
         };
+        // It answers again: the next failure has a time limit of its own.
+        self.progress.ask_until = None;
+        self.progress.pause = Duration::ZERO;
         if let Reply::Claimed(grant) = reply {
             self.progress.grant = Some(grant);
             return Step::Enter(Entry::Body);
@@ -318,7 +341,9 @@ impl Prepared {
         // A moment more than the lease, so that it is over when the claim is asked again.
         let limit = left.min(lease_left.saturating_add(Duration::from_millis(1)));
         match self.handle().ask(Request::Watch { token: self.token_now(), limit }) {
-            Asked::Now(_) => Step::Wait(Wait::Again),
+            Asked::Now(Ok(_)) => Step::Wait(Wait::Again),
+            // It cannot tell when: a look now and then, and room for others in between.
+            Asked::Now(Err(_)) => Step::Wait(Wait::Pause(limit.min(Duration::from_millis(50)))),
             Asked::Later(pending) => Step::Wait(Wait::Woken(pending)),
         }
     }
@@ -331,7 +356,8 @@ impl Prepared {
         }
         let now = Instant::now();
         let limit = self.handle().profile().time_limit;
-        let until = *self.progress.ask_until.get_or_insert(now + limit);
+        let until =
+            *self.progress.ask_until.get_or_insert_with(|| now.checked_add(limit).unwrap_or(now + GUARDED));
         let pause = self.progress.pause.clamp(Duration::from_millis(5), Duration::from_millis(500));
         self.progress.pause = pause * 2;
         if error.fault() != Fault::Refused && now + pause < until {
@@ -370,14 +396,23 @@ impl Prepared {
         if let Some(sent) = self.progress.sent {
             if sent.elapsed() >= self.claim.lease {
                 self.progress.grant = None;
+                self.progress.rounds += 1;
                 self.progress.wait = Wait::Again;
+                if self.progress.rounds > MOST_LATE {
+                    self.give_back();
+                    let message =
+                        "its `lease` is shorter than the store takes to answer a claim; make it longer";
+                    let error = Error::misuse(self.text().clone(), message);
+                    self.progress.wait = Wait::Refused(Box::new(error));
+                }
                 return false;
             }
         }
         let parent = self.progress.parent.clone();
         let running = Running::new(self.handle().clone(), self.text().clone(), &self.claim, grant, parent);
         let running = Arc::new(running);
-        if let Some(sent) = self.progress.sent {
+        let guarded = self.handle().profile().guarded;
+        if let Some(sent) = self.progress.sent.filter(|_| !guarded) {
             self.progress.kept = Some(keeper::keep(Arc::clone(&running), sent, self.options.max_run));
         }
         if let Some(span) = &self.progress.span {

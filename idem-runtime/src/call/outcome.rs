@@ -159,9 +159,13 @@ where
 {
     match settled {
         Settled::Own => own,
-        Settled::Winner(finished) => match decoded::<R, D, X>(&finished) {
-            Ok(result) => R::join(result),
-            Err(error) => {
+        Settled::Winner(finished) => match crate::io::caught(|| decoded::<R, D, X>(&finished)) {
+            Ok(Ok(result)) => R::join(result),
+            failed => {
+                let error = match failed {
+                    Ok(Err(error)) => error.to_string(),
+                    _ => "decoding it panicked".to_owned(),
+                };
                 tracing::error!(
                     function = %prepared.text(), token = %prepared.token_now(), %error,
                     "the result of the attempt that replaced this one does not decode; this one's own is returned"

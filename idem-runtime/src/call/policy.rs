@@ -320,7 +320,7 @@ impl<E, F: FnOnce(Error) -> E> Converts<E> for ConvertWith<F> {
     }
 }
 
-mod sealed {
+pub(super) mod sealed {
     use super::{Convert, ConvertWith, on_duplicate, on_error};
 
     pub trait Sealed {}

@@ -145,7 +145,6 @@ impl Prepared {
         if let Some(error) = self.error.take() {
             return Err(error);
         }
-        self.called.check(self.count)?;
         let front = &mut self.encoding;
         front.clear();
         front.push(0x84);
@@ -156,6 +155,11 @@ impl Prepared {
         array_header(self.count, front);
         front.extend_from_slice(&self.values);
         Ok(Token::from_bytes(sha256(front)))
+    }
+
+    /// Refuses a text that another call site has taken before.
+    pub(super) fn check_text(&self) -> Result<(), Error> {
+        self.called.check(self.count)
     }
 
     /// Fills in the claim, so that it can be sent. The store must be known.

@@ -221,7 +221,11 @@ fn carry(
     }
     io().record(async move {
         let _kept = kept;
-        let until = Instant::now().checked_add(ttl);
+        // A result is worth nothing after its ttl; a token that was not given back may be stuck for ever.
+        let until = match request {
+            Request::Complete(_) => Instant::now().checked_add(ttl),
+            _ => None,
+        };
         let mut pause = Duration::from_millis(20);
         let mut asked = first;
         loop {

@@ -61,10 +61,11 @@ impl Site {
 
     fn instance(&'static self, type_name: &'static str) -> Instance {
         let (path, types) = signature::of_closure(type_name);
+        let of_type = signature::of_type(path);
         let text = match self.name {
-            Some(name) if types.is_empty() => Text::from_static(name),
+            Some(name) if types.is_empty() && of_type.is_empty() => Text::from_static(name),
             // Kept for the rest of the process, once for each function, so that threads do not meet on a counter.
-            Some(name) => Text::from_static(format!("{name}{types}").leak()),
+            Some(name) => Text::from_static(format!("{name}{of_type}{types}").leak()),
             None => Text::from_static(format!("{path}{}{types}", self.what).leak()),
         };
         Instance {

@@ -32,6 +32,15 @@ pub(crate) fn of_closure(type_name: &str) -> (&str, &str) {
     (path, "")
 }
 
+/// The concrete types of the type that a method belongs to: `<u16>` of `a::Foo<u16>::make`. Of a method of a trait,
+/// whose path begins with `<`, it cannot be told whether its type is a generic one.
+pub(crate) fn of_type(path: &str) -> &str {
+    match (path.find('<'), path.rfind(">::")) {
+        (Some(from @ 1..), Some(to)) if from < to => &path[from..=to],
+        _ => "",
+    }
+}
+
 /// The name of one argument in a text such as `(order_id: Uuid, amount: u64)`, or one expression of a key.
 pub(crate) fn argument(what: &str, position: usize) -> Option<&str> {
     let what = what.strip_prefix("key").unwrap_or(what);
@@ -60,7 +69,7 @@ pub(crate) fn argument(what: &str, position: usize) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{argument, of_closure};
+    use super::{argument, of_closure, of_type};
 
     #[test]
     fn the_path_is_what_stands_before_the_closures() {
@@ -81,6 +90,14 @@ mod tests {
             of_closure("a::Foo<u16>::put<alloc::vec::Vec<u8>>::{{closure}}").1,
             "<alloc::vec::Vec<u8>>"
         );
+    }
+
+    #[test]
+    fn the_types_of_a_type_are_known() {
+        assert_eq!(of_type("a::Foo<u16>::make"), "<u16>");
+        assert_eq!(of_type("a::Foo<alloc::vec::Vec<u8>>::make"), "<alloc::vec::Vec<u8>>");
+        assert_eq!(of_type("<u8 as a::Shop>::buy"), "");
+        assert_eq!(of_type("a::make"), "");
     }
 
     #[test]

@@ -72,7 +72,7 @@ impl Failure {
             Failure::Forked => StoreError::refused(
                 store,
                 "was opened before this process was forked, and SQLite does not work over a fork: \
-                 open the store in the child",
+                 let the child start another program (exec) before it uses the store",
             ),
             Failure::Newer(version) => StoreError::refused(store, newer(version)),
         }
@@ -187,7 +187,7 @@ mod tests {
             (Failure::Sqlite(sqlite(ffi::SQLITE_ERROR)), Fault::Refused, "tables"),
             (Failure::Sqlite(sqlite(ffi::SQLITE_NOMEM)), Fault::Unavailable, "failed"),
             (Failure::Moved, Fault::Refused, "replaced"),
-            (Failure::Forked, Fault::Refused, "in the child"),
+            (Failure::Forked, Fault::Refused, "let the child"),
             (Failure::Newer(7), Fault::Refused, "version 7"),
             (Failure::Damaged(Token::default(), "cut off".into()), Fault::Refused, "x'0000"),
         ] {

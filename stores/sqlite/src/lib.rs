@@ -27,7 +27,8 @@
 //!   opened on one path work like two processes.
 //! * While the file is open it must not be deleted, moved or replaced, and the files beside it (`-wal`, `-shm`) are
 //!   part of it. A file that is not the one that was opened any more is noticed, and every request refused.
-//! * A forked child opens the store anew.
+//! * A forked child must not use the library before it starts another program (`exec`): threads, and so leases,
+//!   do not come along.
 //!
 //! # Time
 //!

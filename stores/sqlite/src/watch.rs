@@ -216,7 +216,7 @@ fn round(
     };
     // The version first: what changes after it is seen the next time.
     let version = records::data_version(connection)?;
-    let changed = seen.replace(version) != Some(version);
+    let changed = *seen != Some(version);
     let keys = if changed { file.watches.lock().keys(|_| true) } else { fresh.to_vec() };
     for (namespace, token) in keys {
         let found = records::find(connection, &namespace, token, &file.clock.now())?.record;
@@ -224,6 +224,8 @@ fn round(
             file.watches.wake(&namespace, token, found);
         }
     }
+    // Not before: what could not be read is looked at again.
+    *seen = Some(version);
     let now = Instant::now();
     let late = |watcher: &Watcher| watcher.until.is_some_and(|until| until <= now);
     let keys = file.watches.lock().keys(late);

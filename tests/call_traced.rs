@@ -1,0 +1,171 @@
+//! What a subscriber sees of calls. Every test here has one subscriber, set before the first call: `tracing` may
+//! forget a scoped one where another thread without a subscriber comes upon a span first.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, LazyLock, Mutex};
+
+use common::{Fault, Faulty, Place, places};
+use idem::store::Handle;
+use idem::{Error, idempotent};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
+
+type Span = BTreeMap<String, String>;
+
+/// Collects the fields of every span, and the events.
+#[derive(Clone, Default)]
+struct Collected(Arc<Mutex<(Vec<Span>, Vec<String>)>>);
+
+/// Where a span's fields stand: a subscriber gives the ids of closed spans again.
+struct At(usize);
+
+struct Fields<'a>(&'a mut Span);
+
+impl Visit for Fields<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.0.insert(field.name().to_owned(), format!("{value:?}").trim_matches('"').to_owned());
+    }
+}
+
+impl<S: tracing::Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Collected {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let mut fields = BTreeMap::new();
+        attributes.record(&mut Fields(&mut fields));
+        fields.insert("span".into(), attributes.metadata().name().to_owned());
+        let spans = &mut self.0.lock().unwrap().0;
+        context.span(id).unwrap().extensions_mut().insert(At(spans.len()));
+        spans.push(fields);
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        let at = context.span(id).unwrap().extensions().get::<At>().unwrap().0;
+        values.record(&mut Fields(&mut self.0.lock().unwrap().0[at]));
+    }
+
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        let mut fields = BTreeMap::new();
+        event.record(&mut Fields(&mut fields));
+        self.0.lock().unwrap().1.push(format!("{fields:?}"));
+    }
+}
+
+static COLLECTED: LazyLock<Collected> = LazyLock::new(|| {
+    let collected = Collected::default();
+    let subscriber = tracing_subscriber::registry().with(collected.clone());
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+    collected
+});
+
+/// The spans of a function's calls, in their order.
+fn spans(function: &str) -> Vec<Span> {
+    let collected = COLLECTED.0.lock().unwrap();
+    let spans =
+        collected.0.iter().filter(|span| span["span"] == "idempotent" && span["function"] == function);
+    spans.cloned().collect()
+}
+
+#[test]
+fn every_call_is_a_span() {
+    LazyLock::force(&COLLECTED);
+    for Place { name, store, .. } in &places() {
+        let function = format!("spans.{name}");
+        let verified =
+            |secret: &str| idem::call(function.clone()).arg(&1).verify("secret", secret).store(store);
+        let call = || {
+            verified("hunter2").run_blocking(|| {
+                tracing::info!("in the body");
+                Ok::<_, Error>(1)
+            })
+        };
+        call().unwrap();
+        call().unwrap();
+        verified("hunter3").run_blocking(|| Ok::<_, Error>(1)).unwrap_err();
+        let spans = spans(&function);
+        assert_eq!(spans.len(), 3, "{name}: {spans:?}");
+        let token = idem::call(function.clone()).arg(&1).token().unwrap().to_string();
+        assert!(spans.iter().all(|span| span["token"] == token), "{spans:?}");
+        assert_eq!((&*spans[0]["outcome"], &*spans[0]["attempt"]), ("executed", "1"), "{name}");
+        assert_eq!(spans[1]["outcome"], "replayed", "{name}: a replay is visible");
+        assert!(spans[1]["age_ms"].parse::<u64>().is_ok(), "{name}: with its age");
+        assert_eq!(spans[2]["outcome"], "mismatch", "{name}");
+    }
+    let collected = COLLECTED.0.lock().unwrap();
+    assert!(!format!("{collected:?}").contains("hunter"), "no value of an argument is logged");
+}
+
+#[test]
+fn a_claim_that_is_never_answered_is_the_stores_error() {
+    LazyLock::force(&COLLECTED);
+    for Place { name, store, .. } in &places() {
+        let faulty = Faulty::new(store);
+        for _ in 0..200 {
+            faulty.plan("claim", Fault::Lose);
+        }
+        let function = format!("unanswered.{name}");
+        let call = idem::call(function.clone()).arg(&1).store(&faulty);
+        call.run_blocking(|| Ok::<_, Error>(1)).unwrap_err();
+        assert_eq!(spans(&function)[0]["outcome"], "store_error", "{name}");
+    }
+}
+
+#[idempotent(store = store, skip(store))]
+fn without_a_name(store: &Handle, id: u64) -> Result<u64, Error> {
+    Ok(id)
+}
+
+#[idempotent(store = store, skip(store), name = "traced.named")]
+fn with_a_name(store: &Handle, id: u64) -> Result<u64, Error> {
+    Ok(id)
+}
+
+#[test]
+fn a_text_that_may_change_is_warned_about_once() {
+    LazyLock::force(&COLLECTED);
+    let warned = || {
+        let collected = COLLECTED.0.lock().unwrap();
+        let events = collected.1.iter().filter(|event| event.contains("give it a name"));
+        events.cloned().collect::<Vec<_>>()
+    };
+    let [memory, sqlite] = places();
+    without_a_name(&memory.store, 1).unwrap();
+    assert!(warned().is_empty(), "nothing there outlives the process");
+    with_a_name(&sqlite.store, 1).unwrap();
+    for id in [1, 1, 2] {
+        without_a_name(&sqlite.store, id).unwrap();
+    }
+    let warned = warned();
+    assert!(warned.len() == 1 && warned[0].contains("without_a_name"), "{warned:?}");
+}
+
+/// Writes something else than it reads.
+#[derive(serde::Deserialize)]
+struct Lopsided(u64);
+
+impl serde::Serialize for Lopsided {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(self.0 + 1)
+    }
+}
+
+#[idempotent(name = "lopsided", store = store, skip(store))]
+fn lopsided(store: &Handle, id: u64) -> Result<Lopsided, Error> {
+    Ok(Lopsided(id))
+}
+
+#[test]
+#[cfg(debug_assertions)]
+fn a_result_that_comes_back_as_another_is_warned_about_in_debug_builds() {
+    LazyLock::force(&COLLECTED);
+    let place = common::memory();
+    for id in 0..3 {
+        lopsided(&place.store, id).unwrap();
+    }
+    let collected = COLLECTED.0.lock().unwrap();
+    let warned = collected.1.iter().filter(|event| event.contains("comes back as another value")).count();
+    assert_eq!(warned, 1, "the first result of each function");
+}
