@@ -51,6 +51,7 @@ impl<M> Clone for Shared<M> {
 
 impl<M> Sealed for Shared<M> {}
 
+#[diagnostic::do_not_recommend]
 impl<E, M: Converts<E>> Converts<E> for Shared<M> {
     fn convert(self, error: Error) -> E {
         let convert = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
