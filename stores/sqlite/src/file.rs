@@ -203,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_forked_child_is_told_to_open_the_store_anew() {
+    fn a_forked_child_is_told_to_start_another_program() {
         let folder = tempfile::tempdir().unwrap();
         let builder = SqliteStoreBuilder::new(folder.path().join("a.db"));
         let (mut file, _connection) = File::open(&builder).unwrap();
@@ -214,7 +214,7 @@ mod tests {
         match file.write(&"".into(), claim, Duration::from_secs(5)) {
             Asked::Now(Err(error)) => {
                 assert_eq!(error.fault(), Fault::Refused);
-                assert!(error.to_string().contains("open the store in the child"), "{error}");
+                assert!(error.to_string().contains("let the child start another program"), "{error}");
             }
             other => panic!("{other:?}"),
         }
