@@ -51,7 +51,7 @@ pub(crate) struct Progress {
     pub(super) keeps: bool,
     /// The call's token, once it was made.
     token: Token,
-    /// Whether the claim was made.
+    /// Whether all is known that a claim needs.
     made: bool,
 }
 
@@ -132,7 +132,7 @@ const GUARDED: Duration = Duration::from_secs(1 << 40);
 
 impl Prepared {
     pub(super) fn token_now(&self) -> Token {
-        self.claim.token
+        self.progress.token
     }
 
     pub(super) fn attempt(&self) -> AttemptId {
@@ -196,11 +196,22 @@ impl Prepared {
         }
     }
 
-    /// Makes token and claim, and sends the claim.
+    /// Looks whether this is a duplicate of a finished call, and else makes and sends the claim.
     fn make_claim(&mut self) -> Step {
-        match self.try_make_claim() {
-            Ok(()) => self.ask(),
-            Err(error) => refuse(error),
+        if let Err(error) = self.make_digest() {
+            return refuse(error);
+        }
+        self.progress.made = true;
+        if self.handle().profile().durability > Durability::Process {
+            self.warn_of_derived_text();
+        }
+        self.progress.span = guard::span(self);
+        match self.handle().finished(&self.progress.token, &self.digest) {
+            Some(finished) => Step::Enter(Entry::Replay(finished)),
+            None => {
+                self.fill();
+                self.ask()
+            }
         }
     }
 
@@ -222,24 +233,18 @@ impl Prepared {
         Ok(token)
     }
 
-    fn try_make_claim(&mut self) -> Result<(), Error> {
-        let token = self.progress.token;
+    /// Makes the claim.
+    fn fill(&mut self) {
         let lease = self.options.lease_or_default();
         let profile = self.handle().profile();
         let (guarded, wants) = (profile.guarded, profile.wants_arguments);
-        if profile.durability > Durability::Process {
-            self.warn_of_derived_text();
-        }
         let lease = match self.options.max_run {
             _ if !guarded => lease,
             Some(most) => most.saturating_add(lease),
             None => GUARDED,
         };
-        self.fill_claim(token, lease, wants)?;
-        self.progress.made = true;
+        self.fill_claim(self.progress.token, lease, wants);
         self.progress.parent = current::running();
-        self.progress.span = guard::span(self);
-        Ok(())
     }
 
     /// Sends the claim.
@@ -430,7 +435,7 @@ impl Prepared {
     /// What is told about this call; made only if somebody wants to know.
     pub(super) fn tell(&mut self, happened: Happened, change: impl FnOnce(&mut Observed)) {
         let Some(slot) = self.progress.observer.take() else { return };
-        let token = self.progress.made.then_some(self.claim.token);
+        let token = self.progress.made.then_some(self.progress.token);
         let mut observed = Observed::new(self.text().clone(), token);
         observed.happened = happened;
         observed.waited = self.progress.waited;
