@@ -23,6 +23,7 @@
 //! | feature | adds |
 //! | --- | --- |
 //! | `sqlite` | the SQLite store, `sqlite:FILE`; it needs a C compiler |
+//! | `redis` | the Redis store, `redis://…` and others; it needs a C compiler |
 //! | `metrics` | counters through the `metrics` facade |
 //! | `conformance` | the conformance suite, for people who write a store |
 
@@ -36,6 +37,8 @@ pub use idem_runtime::conformance;
 pub use idem_runtime::encoding::{self, unordered};
 pub use idem_runtime::store::{self, MemoryStore, OnInterrupt, Store, StoreError};
 pub use idem_runtime::{Error, Io, Text, Timestamp, Token, io};
+#[cfg(feature = "redis")]
+pub use idem_redis::RedisStore;
 #[cfg(feature = "sqlite")]
 pub use idem_sqlite::SqliteStore;
 
