@@ -28,6 +28,8 @@
 //! | `conformance` | the conformance suite, for people who write a store |
 
 pub use idem_macros::idempotent;
+#[cfg(feature = "redis")]
+pub use idem_redis::RedisStore;
 pub use idem_runtime::call::{
     Argument, Call, CurrentAttempt, Happened, Observe, Observed, OnError, OnRunning, OnStoreError, Outcome,
     current, observe, observe_blocking, on_cancel, on_duplicate, on_error, shutdown, shutdown_blocking,
@@ -37,8 +39,6 @@ pub use idem_runtime::conformance;
 pub use idem_runtime::encoding::{self, unordered};
 pub use idem_runtime::store::{self, MemoryStore, OnInterrupt, Store, StoreError};
 pub use idem_runtime::{Error, Io, Text, Timestamp, Token, io};
-#[cfg(feature = "redis")]
-pub use idem_redis::RedisStore;
 #[cfg(feature = "sqlite")]
 pub use idem_sqlite::SqliteStore;
 

@@ -19,44 +19,26 @@ const NEVER: u64 = 1 << 53;
 /// How long a retention may be to be one.
 const FOR_EVER: u64 = 1 << 52;
 
-/// A record of a first attempt, without what only the server knows.
-pub(crate) struct Template(Vec<u8>);
-
-impl Template {
-    pub(crate) fn new(claim: &Claim) -> Self {
-        let mut record = Record::default();
-        record.head.state = State::Running;
-        record.head.on_interrupt = claim.on_interrupt;
-        record.head.attempt = claim.attempt;
-        record.head.number = 1;
-        record.head.ttl = claim.ttl;
-        record.scope = claim.scope.clone();
-        record.function = claim.function.clone();
-        record.digest.clone_from(&claim.digest);
-        record.arguments = claim.arguments.clone().filter(|_| claim.record_arguments);
-        let mut bytes = Vec::new();
-        record.encode(&mut bytes);
-        Template(bytes)
-    }
-
-    pub(crate) fn front(&self) -> &[u8] {
-        &self.0[..FRONT]
-    }
-
-    pub(crate) fn ttl(&self) -> &[u8] {
-        &self.0[TTL]
-    }
-
-    pub(crate) fn back(&self) -> &[u8] {
-        &self.0[BACK..]
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
+/// A record of a first attempt, without what only the server knows: fence, generation, lease and moments.
+pub(crate) fn template(claim: &Claim) -> Vec<u8> {
+    let mut record = Record::default();
+    record.head.state = State::Running;
+    record.head.on_interrupt = claim.on_interrupt;
+    record.head.attempt = claim.attempt;
+    record.head.number = 1;
+    record.head.ttl = claim.ttl;
+    record.scope = claim.scope.clone();
+    record.function = claim.function.clone();
+    record.digest.clone_from(&claim.digest);
+    record.arguments = claim.arguments.clone().filter(|_| claim.record_arguments);
+    let mut bytes = Vec::new();
+    record.encode(&mut bytes);
+    drop(bytes.drain(TTL.end..BACK));
+    drop(bytes.drain(FRONT..TTL.start));
+    bytes
 }
 
-/// How long a key is kept: microseconds for the record, milliseconds for the server; nothing is for ever.
+/// How long a key is kept, in milliseconds; nothing is for ever. Never less than its record is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Retention(Option<u64>);
 
@@ -70,26 +52,22 @@ impl Retention {
     }
 
     pub(crate) fn after(time: Duration) -> Self {
-        Retention(Some(micros(time)).filter(|micros| *micros < FOR_EVER))
+        Self::of(Some(micros(time)).filter(|micros| *micros < FOR_EVER))
     }
 
     /// Of a record that expires then.
     pub(crate) fn until(expires: Timestamp, now: Timestamp) -> Self {
-        Retention(
-            Some(expires.as_micros())
-                .filter(|expires| *expires < NEVER)
-                .map(|expires| expires.saturating_sub(now.as_micros())),
-        )
+        let expires = Some(expires.as_micros()).filter(|expires| *expires < NEVER);
+        Self::of(expires.map(|expires| expires.saturating_sub(now.as_micros())))
     }
 
-    /// In microseconds; 0 is for ever.
-    pub(crate) fn micros(self) -> u64 {
-        self.0.map_or(0, |micros| micros.max(1))
+    fn of(micros: Option<u64>) -> Self {
+        Retention(micros.map(|micros| micros.div_ceil(1000).max(1)))
     }
 
-    /// In milliseconds, so that the key does not go before its record expires.
-    pub(crate) fn millis(self) -> Option<u64> {
-        self.0.map(|micros| micros.div_ceil(1000).max(1))
+    /// 0 is for ever.
+    pub(crate) fn millis(self) -> u64 {
+        self.0.unwrap_or(0)
     }
 }
 
@@ -179,16 +157,12 @@ mod tests {
 
     #[test]
     fn what_is_longer_than_a_script_can_count_is_for_ever() {
-        let after = |micros| Retention::after(Duration::from_micros(micros));
-        assert_eq!((after(0).micros(), after(0).millis()), (1, Some(1)));
-        assert_eq!((after(1_001).micros(), after(1_001).millis()), (1_001, Some(2)));
-        for long in [1 << 52, u64::MAX] {
-            assert_eq!((after(long).micros(), after(long).millis()), (0, None));
-        }
+        let after = |micros| Retention::after(Duration::from_micros(micros)).millis();
+        assert_eq!((after(0), after(1), after(1_000), after(1_001)), (1, 1, 1, 2));
+        assert_eq!((after((1 << 52) - 1), after(1 << 52), after(u64::MAX)), ((1 << 52) / 1000 + 1, 0, 0));
         let now = Timestamp::from_micros(1_000);
-        assert_eq!(Retention::until(Timestamp::from_micros(3_001), now).millis(), Some(3));
-        assert_eq!(Retention::until(Timestamp::from_micros(1), now).millis(), Some(1));
-        assert_eq!(Retention::until(Timestamp::NEVER, now).millis(), None);
+        let until = |micros| Retention::until(Timestamp::from_micros(micros), now).millis();
+        assert_eq!((until(3_001), until(1), until(u64::MAX)), (3, 1, 0));
         assert_eq!(lease(Duration::MAX), 1 << 53);
     }
 }

@@ -11,7 +11,7 @@ use idem_runtime::{LeaseTime, Now, Timestamp};
 use redis::{Cmd, Value};
 
 use crate::failure::Failure;
-use crate::layout::{self, HEAD, Retention, Template};
+use crate::layout::{self, HEAD, Retention};
 use crate::scripts::Scripts;
 
 /// One request, and how far it has come.
@@ -45,25 +45,25 @@ impl Operation {
         let key = &self.key;
         match &self.request {
             Request::Claim(claim) => {
-                let template = Template::new(claim);
-                let retention = Retention::running(claim);
-                let mut command = scripts.claim.call(key, 6, template.len() + 60);
-                command.arg(template.front()).arg(template.ttl()).arg(template.back());
-                command.arg(layout::lease(claim.lease)).arg(retention.micros());
-                command.arg(retention.millis().unwrap_or(0));
+                let template = layout::template(claim);
+                let mut command = scripts.claim.call(key, 3, template.len() + 40);
+                command.arg(template).arg(layout::lease(claim.lease));
+                command.arg(Retention::running(claim).millis());
                 command
             }
             Request::Complete(complete) => {
                 let (digest, result, function) = (&complete.digest, &complete.result, &complete.function);
-                let retention = Retention::after(complete.ttl);
-                let lengths = [digest.len(), 0, function.len()].map(layout::length).concat();
+                let mut said = [0; 49];
+                said[..16].copy_from_slice(&complete.attempt.to_bytes());
+                said[16..22].copy_from_slice(&layout::length(digest.len()));
+                said[28..34].copy_from_slice(&layout::length(function.len()));
+                said[34] = layout::kind(complete.kind);
+                said[35..43].copy_from_slice(&layout::micros(complete.ttl).to_be_bytes());
+                said[43..].copy_from_slice(&layout::length(result.len()));
                 let same = [digest.as_slice(), function.as_bytes()].concat();
-                let mut command = scripts.complete.call(key, 10, same.len() + result.len() + 120);
-                command.arg(&complete.attempt.to_bytes()).arg(lengths).arg(same).arg(digest.len());
-                command.arg(&[layout::kind(complete.kind)]);
-                command.arg(&layout::micros(complete.ttl).to_be_bytes());
-                command.arg(&layout::length(result.len())).arg(&**result);
-                command.arg(retention.micros()).arg(retention.millis().unwrap_or(0));
+                let mut command = scripts.complete.call(key, 5, said.len() + same.len() + result.len() + 40);
+                command.arg(&said).arg(same).arg(digest.len()).arg(&**result);
+                command.arg(Retention::after(complete.ttl).millis());
                 command
             }
             Request::Release { attempt, .. } | Request::Interrupt { attempt, .. } => {
@@ -86,6 +86,8 @@ impl Operation {
     pub(crate) fn answered(&mut self, value: Value, scripts: &Scripts) -> Result<Next, Failure> {
         match value {
             Value::Int(now) => Ok(Next::Answer(self.written(now.unsigned_abs()))),
+            // It is done, and the server removes it when it expires.
+            Value::BulkString(found) => self.decide(Some(&found), 0, scripts),
             Value::Array(parts) => match <[Value; 2]>::try_from(parts) {
                 Ok([Value::BulkString(found), Value::Int(now)]) => self.decide(Some(&found), now, scripts),
                 Ok([Value::Nil, Value::Int(now)]) => self.decide(None, now, scripts),
@@ -142,10 +144,7 @@ impl Operation {
         let before = found.map_or(&[][..], |found| &found[..HEAD.min(found.len())]);
         let mut command = scripts.swap.call(&self.key, 5, HEAD + bytes.len() + 60);
         command.arg(before).arg(what).arg(bytes);
-        match retention.and_then(Retention::millis) {
-            Some(millis) => command.arg(millis),
-            None => command.arg(""),
-        };
+        command.arg(retention.map_or(0, Retention::millis));
         command.arg(if running { "0" } else { "1" });
         self.decided = Some(reply);
         Ok(Next::Ask(command))
