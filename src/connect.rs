@@ -1,7 +1,7 @@
 //! From a URL to a store.
 
 use idem_runtime::Error;
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "redis", feature = "sqlite"))]
 use idem_runtime::io;
 use idem_runtime::store::{Handle, IntoStore, MemoryStore};
 
@@ -10,6 +10,8 @@ enum Kind {
     Memory(MemoryStore),
     #[cfg(feature = "sqlite")]
     Sqlite(String),
+    #[cfg(feature = "redis")]
+    Redis(String),
 }
 
 /// Connects to the store that a URL names, and checks everything that can be checked now: a service does so
@@ -19,6 +21,7 @@ enum Kind {
 /// | --- | --- | --- |
 /// | `memory:` | [`MemoryStore`]; `?max_records=N`, `?max_bytes=N` | |
 /// | `sqlite:FILE` | `SqliteStore`; `?synchronous=normal`, `?namespace=NAME`, `?time_limit=5s` | `sqlite` |
+/// | `redis://HOST:PORT`, `rediss://…`, `redis-cluster://…`, `rediss-cluster://…`, `redis+unix:///PATH` | `RedisStore`; `?namespace=NAME`, `?time_limit=5s`, `?wait_replicas=1`: see [the guide](crate::guide::redis) | `redis` |
 ///
 /// # Errors
 /// [`Error::Misuse`] for a URL of no store, or of one whose feature is not compiled in; [`Error::Store`] if the
@@ -33,7 +36,7 @@ enum Kind {
 pub async fn connect(url: &str) -> Result<Handle, Error> {
     match kind(url)? {
         Kind::Memory(store) => Ok((&store).into_store()),
-        #[cfg(feature = "sqlite")]
+        #[cfg(any(feature = "redis", feature = "sqlite"))]
         kind => io().block(move || open(kind)).await,
     }
 }
@@ -58,6 +61,11 @@ fn open(kind: Kind) -> Result<Handle, Error> {
             Ok(store) => Ok((&store).into_store()),
             Err(error) => Err(Error::connecting(error)),
         },
+        #[cfg(feature = "redis")]
+        Kind::Redis(url) => match idem_redis::RedisStore::connect_blocking(&url) {
+            Ok(store) => Ok((&store).into_store()),
+            Err(error) => Err(Error::connecting(error)),
+        },
     }
 }
 
@@ -65,7 +73,7 @@ fn kind(url: &str) -> Result<Kind, Error> {
     let misuse = |message: String| Error::misuse("idem::connect", message);
     let Some((scheme, rest)) = url.split_once(':') else {
         return Err(misuse(format!(
-            "`{}` is not a store's URL: write `memory:` or `sqlite:FILE`",
+            "`{}` is not a store's URL: write `memory:`, `sqlite:FILE` or `redis://HOST`",
             shown(url)
         )));
     };
@@ -78,11 +86,32 @@ fn kind(url: &str) -> Result<Kind, Error> {
             "`sqlite:` needs the feature `sqlite`, which is not compiled in: `cargo add idem-rs --features sqlite`"
                 .to_owned(),
         )),
+        #[cfg(feature = "redis")]
+        scheme if REDIS.contains(&scheme) => Ok(Kind::Redis(url.to_owned())),
+        #[cfg(not(feature = "redis"))]
+        scheme if REDIS.contains(&scheme) => Err(misuse(format!(
+            "`{scheme}:` needs the feature `redis`, which is not compiled in: `cargo add idem-rs --features redis`"
+        ))),
         _ => Err(misuse(format!(
-            "there is no store for `{scheme}:`; write `memory:` or `sqlite:FILE`"
+            "there is no store for `{scheme}:`; write `memory:`, `sqlite:FILE` or `redis://HOST`"
         ))),
     }
 }
+
+/// The schemes of the Redis store.
+const REDIS: [&str; 11] = [
+    "redis",
+    "rediss",
+    "redis-cluster",
+    "rediss-cluster",
+    "redis+unix",
+    "unix",
+    "valkey",
+    "valkeys",
+    "valkey-cluster",
+    "valkeys-cluster",
+    "valkey+unix",
+];
 
 /// The memory store's limits.
 fn memory(rest: &str) -> Result<MemoryStore, String> {

@@ -23,10 +23,13 @@
 //! | feature | adds |
 //! | --- | --- |
 //! | `sqlite` | the SQLite store, `sqlite:FILE`; it needs a C compiler |
+//! | `redis` | the Redis store, `redis://…` and others; it needs a C compiler |
 //! | `metrics` | counters through the `metrics` facade |
 //! | `conformance` | the conformance suite, for people who write a store |
 
 pub use idem_macros::idempotent;
+#[cfg(feature = "redis")]
+pub use idem_redis::RedisStore;
 pub use idem_runtime::call::{
     Argument, Call, CurrentAttempt, Happened, Observe, Observed, OnError, OnRunning, OnStoreError, Outcome,
     current, observe, observe_blocking, on_cancel, on_duplicate, on_error, shutdown, shutdown_blocking,
