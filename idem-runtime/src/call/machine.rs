@@ -367,7 +367,8 @@ impl Prepared {
             *self.progress.ask_until.get_or_insert_with(|| now.checked_add(limit).unwrap_or(now + GUARDED));
         let pause = self.progress.pause.clamp(Duration::from_millis(5), Duration::from_millis(500));
         self.progress.pause = pause * 2;
-        if error.fault() != Fault::Refused && now + pause < until {
+        let in_vain = matches!(error.fault(), Fault::Refused | Fault::TooLarge);
+        if !in_vain && now + pause < until {
             return Step::Wait(Wait::Pause(pause));
         }
         if self.options.on_store_error == Some(OnStoreError::Run) {
