@@ -15,8 +15,8 @@ use redis::{Cmd, Pipeline, RedisResult, Value};
 
 use crate::core::Settings;
 use crate::failure::{Failure, Remedy};
-use crate::link::{CONNECT, FIRST_PAUSE, LAST_PAUSE, replicated, retry, wait};
-use crate::queue::{Asks, Job};
+use crate::link::{CONNECT, FIRST_PAUSE, LAST_PAUSE, retry, wait};
+use crate::queue::{Asks, Job, Replicas};
 use crate::scripts::Scripts;
 
 /// A node's host and port.
@@ -97,15 +97,13 @@ impl Cluster {
                 Err(_) => return job.lost().late(settings.time_limit),
                 Ok(Ok((Value::ServerError(error), _))) => Failure::Server(error),
                 Ok(Ok((value, have))) => {
-                    match replicated(&job, &value, have.as_ref(), settings.wait_replicas) {
-                        Ok(()) => match job.answered(value, scripts) {
-                            Some(next) => {
-                                job = next;
-                                continue;
-                            }
-                            None => return,
-                        },
-                        Err(failure) => return job.give_up(failure),
+                    let replicas = Replicas::new(settings.wait_replicas, have.as_ref());
+                    match job.answered(value, scripts, replicas) {
+                        Some(next) => {
+                            job = next;
+                            continue;
+                        }
+                        None => return,
                     }
                 }
                 Ok(Err(error)) => Failure::from(error),
@@ -146,7 +144,7 @@ impl Cluster {
             Some((host, port)) => SingleNodeRoutingInfo::ByAddress { host: host.clone(), port: *port },
             None => SingleNodeRoutingInfo::SpecificNode(Route::with_key(key, SlotAddr::Master)),
         };
-        if self.0.settings.wait_replicas == 0 || node.is_some() {
+        if self.0.settings.wait_replicas == 0 || !job.writes() {
             let value = connection.route_command(job.command.clone(), RoutingInfo::SingleNode(route)).await?;
             return Ok((value, None));
         }

@@ -85,7 +85,10 @@ impl Failure {
             Failure::Unreadable(key, cause) => {
                 let key = String::from_utf8_lossy(&key).into_owned();
                 let message = match cause {
-                    CodecError::Newer { .. } => format!("cannot read the record under the key `{key}`"),
+                    // Versions are small numbers, and texts begin with something else.
+                    CodecError::Newer { version, .. } if version < 0x20 => {
+                        format!("cannot read the record under the key `{key}`")
+                    }
                     _ => format!(
                         "holds something that is not one of idem's records under the key `{key}`, and leaves it as it \
                          is: use another `?namespace=`, or, if the operation may be done again, delete the key"
@@ -139,6 +142,9 @@ fn server(store: Text, error: ServerError, lost: bool) -> StoreError {
             "holds something that is not one of idem's records (a list, a hash or the like) under the key of this call: \
              use another `?namespace=`",
         ),
+        _ if error.details().is_some_and(|said| said.contains("cluster support disabled")) => {
+            (refused, "is a single server: write `redis://` instead of `redis-cluster://`")
+        }
         "NOAUTH" | "WRONGPASS" => (refused, WRONG_PASSWORD),
         "NOPERM" => (refused, NO_PERMISSION),
         _ => (refused, "refused a command"),

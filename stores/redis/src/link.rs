@@ -19,13 +19,13 @@ use tokio::time::sleep_until;
 
 use crate::core::Settings;
 use crate::failure::{Failure, Remedy};
-use crate::queue::{Job, Queue};
+use crate::queue::{Job, Queue, Replicas};
 use crate::scripts::Scripts;
 
 /// How many commands go out at once at most.
-const BATCH: usize = 128;
+const BATCH: usize = 8;
 /// How many such batches are under way at most: what comes meanwhile goes out together.
-const UNDER_WAY: usize = 4;
+const UNDER_WAY: usize = 16;
 /// How long to wait before a server is asked again that is not there or not ready.
 pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(5);
 pub(crate) const LAST_PAUSE: Duration = Duration::from_millis(250);
@@ -109,6 +109,8 @@ type Flight = Pin<Box<dyn Future<Output = (u64, RedisResult<Vec<Value>>)> + Send
 struct Batch {
     /// Each until it is answered, or late.
     jobs: Vec<Option<Job>>,
+    /// How many replicas have what they wrote is the last answer.
+    follows: bool,
     /// When the connection counts as dead if it has not answered them.
     until: Instant,
 }
@@ -215,7 +217,8 @@ impl Link {
         for job in &jobs {
             pipeline.add_command(job.command.clone());
         }
-        if self.settings.wait_replicas > 0 {
+        let follows = self.settings.wait_replicas > 0 && jobs.iter().any(Job::writes);
+        if follows {
             pipeline.add_command(wait(self.settings.wait_replicas, self.settings.time_limit));
         }
         let number = self.next;
@@ -227,7 +230,7 @@ impl Link {
         }));
         // A connection that is silent for half of the time leaves the other half for another one.
         let until = now + self.settings.time_limit / 2;
-        self.batches.insert(number, Batch { jobs: jobs.into_iter().map(Some).collect(), until });
+        self.batches.insert(number, Batch { jobs: jobs.into_iter().map(Some).collect(), follows, until });
     }
 
     /// A batch was answered, or will not be.
@@ -240,7 +243,8 @@ impl Link {
                 return self.hang_up(Failure::from(error));
             }
         };
-        let have = if self.settings.wait_replicas > 0 { values.pop() } else { None };
+        let have = if batch.follows { values.pop() } else { None };
+        let replicas = Replicas::new(self.settings.wait_replicas, have.as_ref());
         if values.len() != batch.jobs.len() {
             self.batches.insert(number, batch);
             return self.hang_up(Failure::Unexpected("a number of answers that is not that of the commands"));
@@ -259,10 +263,7 @@ impl Link {
                         again.push(job);
                     }
                 }
-                value => match replicated(&job, &value, have.as_ref(), self.settings.wait_replicas) {
-                    Ok(()) => again.extend(job.answered(value, &self.scripts)),
-                    Err(failure) => job.give_up(failure),
-                },
+                value => again.extend(job.answered(value, &self.scripts, replicas)),
             }
         }
         self.queue.put_back(again.into_iter());
@@ -322,7 +323,7 @@ impl Link {
 pub(crate) fn wait(replicas: u32, time_limit: Duration) -> Cmd {
     let mut wait = redis::cmd("WAIT");
     // No time at all would be for ever.
-    let limit = REPLICATE.min(time_limit / 2).as_millis().max(1);
+    let limit = REPLICATE.min(time_limit / 4).as_millis().max(1);
     wait.arg(replicas).arg(u64::try_from(limit).unwrap_or(u64::MAX));
     wait
 }
@@ -349,20 +350,5 @@ pub(crate) fn retry(mut job: Job, failure: Failure, scripts: &Scripts) -> Option
             job.failed = Some(failure);
             Some((job, remedy))
         }
-    }
-}
-
-/// Whether as many replicas have what a job has written as have to.
-pub(crate) fn replicated(job: &Job, value: &Value, have: Option<&Value>, wanted: u32) -> Result<(), Failure> {
-    if wanted == 0 || !job.promises(value) {
-        return Ok(());
-    }
-    match have {
-        Some(Value::Int(have)) if *have >= i64::from(wanted) => Ok(()),
-        Some(Value::Int(have)) => {
-            Err(Failure::NotReplicated { wanted, have: u32::try_from(*have).unwrap_or(0) })
-        }
-        Some(Value::ServerError(error)) => Err(Failure::Server(error.clone())),
-        _ => Err(Failure::Unexpected("no number of replicas")),
     }
 }

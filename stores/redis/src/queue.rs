@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use idem_runtime::Text;
-use idem_runtime::store::Responder;
+use idem_runtime::store::{Reply, Request, Responder};
 use redis::{Cmd, Value};
 use tokio::sync::Notify;
 
@@ -37,8 +37,9 @@ pub(crate) enum Asks {
 }
 
 impl Job {
-    /// What its answer leads to: the next command of the same request, if it is not over.
-    pub(crate) fn answered(self, value: Value, scripts: &Scripts) -> Option<Job> {
+    /// What its answer leads to: the next command of the same request, if it is not over. What too few replicas have
+    /// is not promised.
+    pub(crate) fn answered(self, value: Value, scripts: &Scripts, replicas: Replicas) -> Option<Job> {
         let Job { asks, until, .. } = self;
         match asks {
             Asks::Command(sender, _) => {
@@ -47,7 +48,10 @@ impl Job {
             }
             Asks::Request(mut operation, responder, store) => match operation.answered(value, scripts) {
                 Ok(Next::Answer(reply)) => {
-                    responder.answer(Ok(reply));
+                    responder.answer(match replicas.enough() {
+                        Err(failure) if promises(&reply) => Err(failure.explain(&store, true)),
+                        _ => Ok(reply),
+                    });
                     None
                 }
                 Ok(Next::Ask(command)) => {
@@ -62,9 +66,12 @@ impl Job {
         }
     }
 
-    /// Whether the answer says that something was written, so that replicas are to have it.
-    pub(crate) fn promises(&self, value: &Value) -> bool {
-        matches!((&self.asks, value), (Asks::Request(..), Value::Int(_)))
+    /// Whether it may write, so that replicas have to follow.
+    pub(crate) fn writes(&self) -> bool {
+        match &self.asks {
+            Asks::Request(operation, ..) => !matches!(operation.request, Request::Get { .. }),
+            Asks::Command(..) => false,
+        }
     }
 
     /// Its answer will not come.
@@ -90,6 +97,44 @@ impl Job {
             None => Failure::Silent(limit),
         };
         self.give_up(failure);
+    }
+}
+
+/// Whether a reply says that the store has something, written now or when the same was asked before.
+fn promises(reply: &Reply) -> bool {
+    matches!(
+        reply,
+        Reply::Claimed(_)
+            | Reply::Completed
+            | Reply::Released
+            | Reply::Renewed
+            | Reply::Stopped
+            | Reply::Reopened
+            | Reply::Resolved
+            | Reply::Forgotten
+    )
+}
+
+/// How many replicas have all that the server has, of those who are waited for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Replicas {
+    wanted: u32,
+    have: u32,
+}
+
+impl Replicas {
+    /// What `WAIT` has answered; it failed if it is not a number.
+    pub(crate) fn new(wanted: u32, answer: Option<&Value>) -> Self {
+        let have = match answer {
+            Some(Value::Int(have)) => u32::try_from(*have).unwrap_or(0),
+            _ => 0,
+        };
+        Replicas { wanted, have }
+    }
+
+    fn enough(self) -> Result<(), Failure> {
+        let Replicas { wanted, have } = self;
+        if have >= wanted { Ok(()) } else { Err(Failure::NotReplicated { wanted, have }) }
     }
 }
 
