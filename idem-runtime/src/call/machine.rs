@@ -203,8 +203,18 @@ impl Prepared {
         if let Err(error) = self.make_digest() {
             return refuse(error);
         }
+        let profile = self.handle().profile();
+        if self.options.record_arguments && !profile.takes_arguments {
+            let message = format!(
+                "it says `record_arguments`, and no arguments may be sent to the store {}: leave `record_arguments` out, or \
+                 `?send=token` out of the store's URL",
+                profile.name
+            );
+            return refuse(Error::misuse(self.text().clone(), message));
+        }
+        let outlives = profile.durability > Durability::Process;
         self.progress.made = true;
-        if self.handle().profile().durability > Durability::Process {
+        if outlives {
             self.warn_of_derived_text();
         }
         self.progress.span = guard::span(self);
