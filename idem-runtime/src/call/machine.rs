@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tracing::Span;
 
-use super::current::{self, Running};
+use super::current::{self, Running, Within};
 use super::guard;
 use super::keeper::{self, Kept};
 use super::observe::{self, Happened, Observed, Slot};
@@ -33,7 +33,8 @@ pub(crate) struct Progress {
     pub(super) untold: Option<OnRunning>,
     /// The attempt in whose body this call was made.
     parent: Option<Arc<Running>>,
-    pub(super) running: Option<Arc<Running>>,
+    /// What calls in its body are within.
+    pub(super) within: Within,
     pub(super) kept: Option<Kept>,
     pub(super) grant: Option<Grant>,
     /// When the claim was sent last, where its lease must be looked at.
@@ -176,6 +177,7 @@ impl Prepared {
                 if self.options.on_store_error == Some(OnStoreError::Run) {
                     // There is nothing to record in, and the caller has said that this is fine.
                     tracing::warn!(function = %self.text(), error = %source, "runs unprotected: there is no store");
+                    self.progress.parent = current::running();
                     return Step::Enter(Entry::Body);
                 }
                 let function = self.text().clone();
@@ -201,8 +203,18 @@ impl Prepared {
         if let Err(error) = self.make_digest() {
             return refuse(error);
         }
+        let profile = self.handle().profile();
+        if self.options.record_arguments && !profile.takes_arguments {
+            let message = format!(
+                "it says `record_arguments`, and no arguments may be sent to the store {}: leave `record_arguments` out, or \
+                 `?send=token` out of the store's URL",
+                profile.name
+            );
+            return refuse(Error::misuse(self.text().clone(), message));
+        }
+        let outlives = profile.durability > Durability::Process;
         self.progress.made = true;
-        if self.handle().profile().durability > Durability::Process {
+        if outlives {
             self.warn_of_derived_text();
         }
         self.progress.span = guard::span(self);
@@ -365,7 +377,8 @@ impl Prepared {
             *self.progress.ask_until.get_or_insert_with(|| now.checked_add(limit).unwrap_or(now + GUARDED));
         let pause = self.progress.pause.clamp(Duration::from_millis(5), Duration::from_millis(500));
         self.progress.pause = pause * 2;
-        if error.fault() != Fault::Refused && now + pause < until {
+        let in_vain = matches!(error.fault(), Fault::Refused | Fault::TooLarge);
+        if !in_vain && now + pause < until {
             return Step::Wait(Wait::Pause(pause));
         }
         if self.options.on_store_error == Some(OnStoreError::Run) {
@@ -394,7 +407,10 @@ impl Prepared {
     /// must be asked again.
     pub(super) fn begin_body(&mut self) -> bool {
         let Some(grant) = self.progress.grant else {
-            // Unprotected.
+            // Its claim may be in the store all the same: a call that waited for that would wait for itself.
+            let running = self.store.is_some().then(|| self.running(Grant::default()));
+            let innermost = running.or_else(|| self.progress.parent.clone());
+            self.progress.within = Within { innermost, unprotected: true };
             self.progress.at = At::Body;
             return true;
         };
@@ -413,9 +429,7 @@ impl Prepared {
                 return false;
             }
         }
-        let parent = self.progress.parent.clone();
-        let running = Running::new(self.handle().clone(), self.text().clone(), &self.claim, grant, parent);
-        let running = Arc::new(running);
+        let running = self.running(grant);
         let guarded = self.handle().profile().guarded;
         if let Some(sent) = self.progress.sent.filter(|_| !guarded) {
             self.progress.kept = Some(keeper::keep(Arc::clone(&running), sent, self.options.max_run));
@@ -423,9 +437,14 @@ impl Prepared {
         if let Some(span) = &self.progress.span {
             span.record("attempt", grant.number);
         }
-        self.progress.running = Some(running);
+        self.progress.within = Within { innermost: Some(running), unprotected: false };
         self.progress.at = At::Body;
         true
+    }
+
+    fn running(&self, grant: Grant) -> Arc<Running> {
+        let parent = self.progress.parent.clone();
+        Arc::new(Running::new(self.handle().clone(), self.text().clone(), &self.claim, grant, parent))
     }
 
     pub(super) fn release(&self) -> Request {
