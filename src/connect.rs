@@ -10,6 +10,8 @@ enum Kind {
     Memory(MemoryStore),
     #[cfg(feature = "sqlite")]
     Sqlite(String),
+    #[cfg(feature = "postgres")]
+    Postgres(String),
 }
 
 /// Connects to the store that a URL names, and checks everything that can be checked now: a service does so
@@ -19,6 +21,7 @@ enum Kind {
 /// | --- | --- | --- |
 /// | `memory:` | [`MemoryStore`]; `?max_records=N`, `?max_bytes=N` | |
 /// | `sqlite:FILE` | `SqliteStore`; `?synchronous=normal`, `?namespace=NAME`, `?time_limit=5s` | `sqlite` |
+/// | `postgres://USER:PASSWORD@HOST/DATABASE` | `PostgresStore`; see [its page](crate::guide::postgres) | `postgres` |
 ///
 /// # Errors
 /// [`Error::Misuse`] for a URL of no store, or of one whose feature is not compiled in; [`Error::Store`] if the
@@ -33,6 +36,11 @@ enum Kind {
 pub async fn connect(url: &str) -> Result<Handle, Error> {
     match kind(url)? {
         Kind::Memory(store) => Ok((&store).into_store()),
+        #[cfg(feature = "postgres")]
+        Kind::Postgres(url) => match idem_postgres::PostgresStore::connect(&url).await {
+            Ok(store) => Ok((&store).into_store()),
+            Err(error) => Err(Error::connecting(error)),
+        },
         #[cfg(feature = "sqlite")]
         kind => io().block(move || open(kind)).await,
     }
@@ -58,6 +66,11 @@ fn open(kind: Kind) -> Result<Handle, Error> {
             Ok(store) => Ok((&store).into_store()),
             Err(error) => Err(Error::connecting(error)),
         },
+        #[cfg(feature = "postgres")]
+        Kind::Postgres(url) => match idem_postgres::PostgresStore::connect_blocking(&url) {
+            Ok(store) => Ok((&store).into_store()),
+            Err(error) => Err(Error::connecting(error)),
+        },
     }
 }
 
@@ -65,7 +78,7 @@ fn kind(url: &str) -> Result<Kind, Error> {
     let misuse = |message: String| Error::misuse("idem::connect", message);
     let Some((scheme, rest)) = url.split_once(':') else {
         return Err(misuse(format!(
-            "`{}` is not a store's URL: write `memory:` or `sqlite:FILE`",
+            "`{}` is not a store's URL: write `memory:`, `sqlite:FILE` or `postgres://…`",
             shown(url)
         )));
     };
@@ -78,8 +91,15 @@ fn kind(url: &str) -> Result<Kind, Error> {
             "`sqlite:` needs the feature `sqlite`, which is not compiled in: `cargo add idem-rs --features sqlite`"
                 .to_owned(),
         )),
+        #[cfg(feature = "postgres")]
+        "postgres" | "postgresql" => Ok(Kind::Postgres(url.to_owned())),
+        #[cfg(not(feature = "postgres"))]
+        "postgres" | "postgresql" => Err(misuse(
+            "`postgres:` needs the feature `postgres`, which is not compiled in: `cargo add idem-rs --features postgres`"
+                .to_owned(),
+        )),
         _ => Err(misuse(format!(
-            "there is no store for `{scheme}:`; write `memory:` or `sqlite:FILE`"
+            "there is no store for `{scheme}:`; write `memory:`, `sqlite:FILE` or `postgres://…`"
         ))),
     }
 }
