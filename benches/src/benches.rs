@@ -2,7 +2,8 @@
 //! in turns, in one run.
 //!
 //! `cargo run --release -p idem-benches [-- SECTION… [--dir FOLDER]]` prints a Markdown table. Sections: `token`,
-//! `memory`, `threads`, `space`, `allocations`, `sqlite`, `postgres`, `compile`, `future`; all of them if none is named.
+//! `memory`, `threads`, `space`, `allocations`, `sqlite`, `redis`, `postgres`, `compile`, `future`; all of them if none is
+//! named.
 
 mod allocations;
 mod allocator;
@@ -13,6 +14,7 @@ mod measure;
 mod memory;
 mod postgres;
 mod postgres_many;
+mod redis;
 mod space;
 mod sqlite;
 mod subject;
@@ -25,8 +27,18 @@ use std::process::ExitCode;
 
 use table::Row;
 
-const SECTIONS: [&str; 9] =
-    ["token", "memory", "threads", "space", "allocations", "sqlite", "postgres", "compile", "future"];
+const SECTIONS: [&str; 10] = [
+    "token",
+    "memory",
+    "threads",
+    "space",
+    "allocations",
+    "sqlite",
+    "redis",
+    "postgres",
+    "compile",
+    "future",
+];
 
 fn main() -> ExitCode {
     let mut sections = Vec::new();
@@ -69,6 +81,7 @@ fn main() -> ExitCode {
     add("sqlite", &mut || sqlite::rows(&folder));
     add("postgres", &mut postgres::rows);
     add("postgres", &mut postgres_many::rows);
+    add("redis", &mut redis::rows);
     add("compile", &mut compile::rows);
     add("future", &mut future::rows);
     table::print(&rows);
