@@ -12,6 +12,7 @@
 
 mod cluster;
 mod folder;
+mod pgbouncer;
 mod port;
 mod postgres;
 mod process;
@@ -19,5 +20,6 @@ mod program;
 mod redis;
 
 pub use cluster::RedisCluster;
+pub use pgbouncer::PgBouncer;
 pub use postgres::Postgres;
 pub use redis::Redis;

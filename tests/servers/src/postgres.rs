@@ -196,7 +196,7 @@ fn user() -> Option<(u32, u32)> {
     ids("postgres").or_else(|| ids("nobody"))
 }
 
-fn as_user(program: &Path) -> Command {
+pub(crate) fn as_user(program: &Path) -> Command {
     let mut command = Command::new(program);
     if let Some((user, group)) = user() {
         command.uid(user).gid(group).current_dir("/");
@@ -204,7 +204,7 @@ fn as_user(program: &Path) -> Command {
     command
 }
 
-fn give_away(path: &Path) {
+pub(crate) fn give_away(path: &Path) {
     if let Some((user, group)) = user() {
         chown(path, Some(user), Some(group)).expect("a folder for another user");
         debug_assert_eq!(fs::metadata(path).map(|folder| folder.uid()).ok(), Some(user));
