@@ -7,6 +7,8 @@
 //! | [`errors`] | what an `Err` means, and what a call is refused with |
 //! | [`crashes`] | attempts that began and did not end, and what is promised |
 //! | [`stores`] | where records are kept, and what they survive |
+//! | [`device`] | a separate service that makes the tokens and keeps the records for others |
+//! | [`device_protocol`] | what other languages say to it |
 //! | [`web_handlers`] | clients that hang up, status codes, principals |
 
 #[doc = include_str!("guide/keys.md")]
@@ -23,6 +25,12 @@ pub mod crashes {}
 
 #[doc = include_str!("guide/stores.md")]
 pub mod stores {}
+
+#[doc = include_str!("guide/device.md")]
+pub mod device {}
+
+#[doc = include_str!("guide/device_protocol.md")]
+pub mod device_protocol {}
 
 #[doc = include_str!("guide/web_handlers.md")]
 pub mod web_handlers {}
