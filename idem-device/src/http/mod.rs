@@ -5,7 +5,7 @@ mod claim;
 mod open;
 mod person;
 mod record;
-mod records;
+pub(crate) mod records;
 mod settle;
 mod stats;
 mod submit;
@@ -28,6 +28,8 @@ use idem::Token;
 use crate::answer::{Answer, Format};
 use crate::device::{Caller, Device};
 use crate::problem::{Kind, Problem};
+
+pub(crate) use claim::DO_NOT;
 
 /// Where a request comes from.
 #[derive(Debug, Clone, Copy)]
