@@ -35,7 +35,7 @@ pub use idem_runtime::call::{
 pub use idem_runtime::conformance;
 pub use idem_runtime::encoding::{self, unordered};
 pub use idem_runtime::store::{self, MemoryStore, OnInterrupt, Store, StoreError};
-pub use idem_runtime::{Error, Io, Text, Timestamp, Token, io};
+pub use idem_runtime::{Error, Io, Text, Timestamp, Token, digest, io};
 #[cfg(feature = "sqlite")]
 pub use idem_sqlite::SqliteStore;
 
