@@ -8,6 +8,7 @@ mod cli;
 mod device;
 mod http;
 mod keys;
+mod look;
 mod metrics;
 mod openapi;
 mod problem;

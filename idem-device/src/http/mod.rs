@@ -4,7 +4,7 @@ mod body;
 mod claim;
 mod open;
 mod person;
-mod record;
+pub(crate) mod record;
 mod records;
 mod settle;
 mod stats;
