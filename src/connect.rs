@@ -1,7 +1,7 @@
 //! From a URL to a store.
 
 use idem_runtime::Error;
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "device", feature = "sqlite"))]
 use idem_runtime::io;
 use idem_runtime::store::{Handle, IntoStore, MemoryStore};
 
@@ -10,6 +10,8 @@ enum Kind {
     Memory(MemoryStore),
     #[cfg(feature = "sqlite")]
     Sqlite(String),
+    #[cfg(feature = "device")]
+    Device(String),
 }
 
 /// Connects to the store that a URL names, and checks everything that can be checked now: a service does so
@@ -18,6 +20,7 @@ enum Kind {
 /// | URL | store | feature |
 /// | --- | --- | --- |
 /// | `memory:` | [`MemoryStore`]; `?max_records=N`, `?max_bytes=N` | |
+/// | `http://HOST:PORT`, `https://HOST` | `DeviceStore`; `?send=token`, `?time_limit=5s`; the key in `IDEM_DEVICE_KEY` | `device` |
 /// | `sqlite:FILE` | `SqliteStore`; `?synchronous=normal`, `?namespace=NAME`, `?time_limit=5s` | `sqlite` |
 ///
 /// # Errors
@@ -33,7 +36,7 @@ enum Kind {
 pub async fn connect(url: &str) -> Result<Handle, Error> {
     match kind(url)? {
         Kind::Memory(store) => Ok((&store).into_store()),
-        #[cfg(feature = "sqlite")]
+        #[cfg(any(feature = "device", feature = "sqlite"))]
         kind => io().block(move || open(kind)).await,
     }
 }
@@ -58,6 +61,11 @@ fn open(kind: Kind) -> Result<Handle, Error> {
             Ok(store) => Ok((&store).into_store()),
             Err(error) => Err(Error::connecting(error)),
         },
+        #[cfg(feature = "device")]
+        Kind::Device(url) => match idem_device_client::DeviceStore::connect_blocking(&url) {
+            Ok(store) => Ok((&store).into_store()),
+            Err(error) => Err(Error::connecting(error)),
+        },
     }
 }
 
@@ -76,6 +84,13 @@ fn kind(url: &str) -> Result<Kind, Error> {
         #[cfg(not(feature = "sqlite"))]
         "sqlite" => Err(misuse(
             "`sqlite:` needs the feature `sqlite`, which is not compiled in: `cargo add idem-rs --features sqlite`"
+                .to_owned(),
+        )),
+        #[cfg(feature = "device")]
+        "http" | "https" => Ok(Kind::Device(url.to_owned())),
+        #[cfg(not(feature = "device"))]
+        "http" | "https" => Err(misuse(
+            "a device's URL needs the feature `device`, which is not compiled in: `cargo add idem-rs --features device`"
                 .to_owned(),
         )),
         _ => Err(misuse(format!(

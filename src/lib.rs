@@ -22,10 +22,13 @@
 //!
 //! | feature | adds |
 //! | --- | --- |
+//! | `device` | the idempotent device as a store, `http://…` and `https://…` |
 //! | `sqlite` | the SQLite store, `sqlite:FILE`; it needs a C compiler |
 //! | `metrics` | counters through the `metrics` facade |
 //! | `conformance` | the conformance suite, for people who write a store |
 
+#[cfg(feature = "device")]
+pub use idem_device_client::DeviceStore;
 pub use idem_macros::idempotent;
 pub use idem_runtime::call::{
     Argument, Call, CurrentAttempt, Happened, Observe, Observed, OnError, OnRunning, OnStoreError, Outcome,

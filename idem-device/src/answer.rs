@@ -255,10 +255,8 @@ impl Answer {
         if let Some(after) = self.retry_after {
             // Whole seconds, and never at once (RFC 9110, section 10.2.3).
             let seconds = after.as_millis().div_ceil(1000).max(1);
-            headers.insert(
-                header::RETRY_AFTER,
-                HeaderValue::from(u32::try_from(seconds).unwrap_or(u32::MAX)),
-            );
+            headers
+                .insert(header::RETRY_AFTER, HeaderValue::from(u32::try_from(seconds).unwrap_or(u32::MAX)));
         }
         response
     }

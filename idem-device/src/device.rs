@@ -63,7 +63,10 @@ impl Device {
             return Ok(Caller { namespace: Text::EMPTY, store: self.stores.base().clone() });
         };
         let Some(namespace) = keys.find(authorization) else {
-            return Err(Problem::new(Kind::NO_KEY, "send `Authorization: Bearer KEY`, with a key of this device"));
+            return Err(Problem::new(
+                Kind::NO_KEY,
+                "send `Authorization: Bearer KEY`, with a key of this device",
+            ));
         };
         match self.stores.namespace(&namespace).await {
             Ok(store) => Ok(Caller { namespace, store }),

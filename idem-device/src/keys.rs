@@ -36,7 +36,8 @@ pub(crate) enum KeyFileError {
 
 impl Keys {
     fn read(path: &Path) -> Result<Self, KeyFileError> {
-        let text = std::fs::read_to_string(path).map_err(|error| KeyFileError::Read(path.to_owned(), error))?;
+        let text =
+            std::fs::read_to_string(path).map_err(|error| KeyFileError::Read(path.to_owned(), error))?;
         let mut keys = Vec::new();
         for (number, line) in text.lines().enumerate() {
             let line = line.split('#').next().unwrap_or_default().trim();
@@ -70,7 +71,8 @@ fn parse(line: &str) -> Result<Key, &'static str> {
         return Err("a namespace and a hash are expected, with a space between them");
     };
     check_namespace(namespace)?;
-    let digits = hash.trim().strip_prefix("sha256:").ok_or("a hash that begins with `sha256:` is expected")?;
+    let digits =
+        hash.trim().strip_prefix("sha256:").ok_or("a hash that begins with `sha256:` is expected")?;
     // A token is the same: 32 bytes in hexadecimal.
     let hash: idem::Token = digits.parse().map_err(|_| "a hash has 64 hexadecimal digits")?;
     Ok(Key { hash: *hash.as_bytes(), namespace: Text::from(namespace.to_owned()) })

@@ -40,7 +40,11 @@ impl Metrics {
         let connections = Gauge::default();
         registry.register("connections", "Open connections", connections.clone());
         let refused = Counter::<u64, AtomicU64>::default();
-        registry.register("connections_refused", "Connections closed because there were too many", refused.clone());
+        registry.register(
+            "connections_refused",
+            "Connections closed because there were too many",
+            refused.clone(),
+        );
         Metrics { registry, answers, seconds, waiting, connections, refused }
     }
 

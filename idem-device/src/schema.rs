@@ -80,8 +80,9 @@ impl<'a> Fields<'a> {
                 let text = encoding::from_slice::<String>(value).map_err(|_| {
                     Problem::field(name, "bytes are expected: a byte string in CBOR, base64 in JSON")
                 })?;
-                let decoded =
-                    STANDARD.decode(text).map_err(|_| Problem::field(name, "it is not base64 (RFC 4648, section 4)"));
+                let decoded = STANDARD
+                    .decode(text)
+                    .map_err(|_| Problem::field(name, "it is not base64 (RFC 4648, section 4)"));
                 decoded.map(Some)
             }
         }
@@ -131,7 +132,8 @@ impl<'a> Fields<'a> {
 
     pub(crate) fn attempt(&mut self) -> Read<Option<AttemptId>> {
         let Some(text) = self.take::<String>("attempt")? else { return Ok(None) };
-        let wrong = || Problem::field("attempt", "a UUID is expected (RFC 9562), and not the one that is all zeros");
+        let wrong =
+            || Problem::field("attempt", "a UUID is expected (RFC 9562), and not the one that is all zeros");
         let digits: String = text.chars().filter(|char| *char != '-').collect();
         if digits.len() != 32 || !matches!(text.len(), 32 | 36) {
             return Err(wrong());
@@ -178,7 +180,8 @@ impl<'a> Fields<'a> {
         let Some(verify) = verify else {
             return Ok((vec![0xa0], given.unwrap_or_default()));
         };
-        let made = digest::of(verify).map_err(|_| Problem::field("verify", "names and values are expected"))?;
+        let made =
+            digest::of(verify).map_err(|_| Problem::field("verify", "names and values are expected"))?;
         for (name, value) in encoding::entries(verify).unwrap_or_default() {
             if name == "key()" {
                 return Err(Problem::field("verify", "`key()` is not the name of an argument"));
@@ -276,7 +279,7 @@ impl Claiming {
         let called = Called::read(fields)?;
         let attempt = fields.attempt()?;
         let mut claim = Claim::default();
-        claim.attempt = attempt.unwrap_or_else(AttemptId::random);
+        claim.attempt = attempt.unwrap_or_else(new_attempt);
         claim.accept = fields.bytes("accept")?;
         claim.lease = fields.lease()?;
         claim.ttl = fields.ttl()?;
@@ -339,7 +342,10 @@ pub(crate) fn complete(token: Token, mut fields: Fields<'_>) -> Read<Arc<Complet
 /// Who decides, and about which fence.
 fn decision(fields: &mut Fields<'_>) -> Read<(u64, Text)> {
     let fence = fields.take("fence")?.ok_or_else(|| {
-        Problem::field("fence", "it is missing: the fence of the record that was looked at says what is decided about")
+        Problem::field(
+            "fence",
+            "it is missing: the fence of the record that was looked at says what is decided about",
+        )
     })?;
     let by = fields.text("by")?.filter(|by| !by.is_empty());
     let by = by.ok_or_else(|| Problem::field("by", "it is missing: who decides?"))?;
@@ -372,6 +378,15 @@ pub(crate) fn purge(mut fields: Fields<'_>) -> Read<usize> {
         return Err(Problem::field("limit", format_args!("from 1 to {MOST}")));
     }
     Ok(limit)
+}
+
+/// An attempt's id that no other caller can guess: whoever has it may complete the attempt.
+fn new_attempt() -> AttemptId {
+    let mut bytes = [0; 16];
+    match getrandom::fill(&mut bytes) {
+        Ok(()) if bytes != [0; 16] => AttemptId::from_bytes(bytes),
+        _ => AttemptId::random(),
+    }
 }
 
 pub(crate) fn parse_token(text: &str) -> Read<Token> {

@@ -21,7 +21,9 @@ impl Key {
             println!(r#"{{"key":"{key}","line":"{line}"}}"#);
         } else {
             println!("{key}");
-            eprintln!("This is the only time that the key is shown: give it to the service as IDEM_DEVICE_KEY.");
+            eprintln!(
+                "This is the only time that the key is shown: give it to the service as IDEM_DEVICE_KEY."
+            );
             eprintln!("Its line for the device's --key-file:\n{line}");
         }
         Ok(())

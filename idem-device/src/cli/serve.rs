@@ -24,7 +24,13 @@ pub(super) struct Serve {
     #[arg(long, default_value = "127.0.0.1:4336", value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
     /// Where records are kept: every URL that `idem::connect` takes.
-    #[arg(long, env = "IDEM_STORE", hide_env_values = true, default_value = "sqlite:idem.db", value_name = "URL")]
+    #[arg(
+        long,
+        env = "IDEM_STORE",
+        hide_env_values = true,
+        default_value = "sqlite:idem.db",
+        value_name = "URL"
+    )]
     store: String,
     /// Who may ask: a file with a line per key, which `idem key` makes. It is read again when it changes.
     #[arg(long, value_name = "FILE")]
@@ -95,7 +101,9 @@ impl Serve {
 
     fn check(&self) -> Result<(), Failure> {
         if self.key_file.is_some() && has_namespace(&self.store) {
-            return Err("with --key-file the namespace comes from the key: leave `namespace=` out of --store".into());
+            return Err(
+                "with --key-file the namespace comes from the key: leave `namespace=` out of --store".into(),
+            );
         }
         if self.key_file.is_none() && !self.listen.ip().is_loopback() && !self.insecure_without_keys {
             return Err(format!(
@@ -143,7 +151,11 @@ impl Serve {
         let routes = http::routes(&device);
         let limits = server::Limits {
             connections: self.max_connections,
-            patience: Patience { head: self.request_time, idle: self.idle_time, write: Duration::from_secs(30) },
+            patience: Patience {
+                head: self.request_time,
+                idle: self.idle_time,
+                write: Duration::from_secs(30),
+            },
             grace: self.grace,
         };
         server::serve(listener, device, routes, certificates, limits, stopping).await;

@@ -25,7 +25,11 @@ impl FromRequest<Arc<Device>> for Body {
 
     async fn from_request(request: Request, device: &Arc<Device>) -> Result<Self, Problem> {
         let limits = device.limits;
-        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let kind = request
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .and_then(|kind| kind.to_str().ok())
+            .unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim();
         // A page in a browser cannot send either of them elsewhere without being allowed to.
         let format = if kind.eq_ignore_ascii_case("application/json") {
@@ -33,10 +37,16 @@ impl FromRequest<Arc<Device>> for Body {
         } else if kind.eq_ignore_ascii_case("application/cbor") {
             Format::Cbor
         } else {
-            return Err(Problem::new(Kind::MEDIA_TYPE, "send `Content-Type: application/json` or `application/cbor`"));
+            return Err(Problem::new(
+                Kind::MEDIA_TYPE,
+                "send `Content-Type: application/json` or `application/cbor`",
+            ));
         };
         let too_large = || Problem::new(Kind::TOO_LARGE, format!("at most {} bytes", limits.body));
-        let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        let announced = request
+            .headers()
+            .get(header::CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok()?.parse().ok());
         if announced.is_some_and(|length: u64| length > limits.body as u64) {
             return Err(too_large());
         }

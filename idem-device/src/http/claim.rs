@@ -31,7 +31,7 @@ pub(super) async fn claim(
     drop(body);
     let reject = claiming.reject;
     let (claim, reply, unheard) = ask(&device, &caller, claiming).await?;
-    let answer = answer(&claim, reply, reject, &device)?;
+    let answer = answer(&claim, reply, reject)?;
     // From here on the answer is on its way.
     unheard.heard();
     Ok(answer)
@@ -76,8 +76,7 @@ pub(super) async fn ask(
 }
 
 /// What became of a claim.
-pub(super) fn answer(claim: &Claim, reply: Reply, reject: bool, device: &Device) -> Result<Answer, Problem> {
-    let _ = device;
+pub(super) fn answer(claim: &Claim, reply: Reply, reject: bool) -> Result<Answer, Problem> {
     match reply {
         Reply::Claimed(grant) => {
             let object = Object::new()
@@ -90,7 +89,8 @@ pub(super) fn answer(claim: &Claim, reply: Reply, reject: bool, device: &Device)
         }
         Reply::Done(done) => {
             let object = Object::new().text("token", claim.token.to_string());
-            let object = if reject || done.kind == ResultKind::None { object.text("message", DO_NOT) } else { object };
+            let object =
+                if reject || done.kind == ResultKind::None { object.text("message", DO_NOT) } else { object };
             Ok(Answer::ok("done", object.and(finished(&done, !reject))))
         }
         reply => Err(refused(claim, reply)),

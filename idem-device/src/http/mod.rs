@@ -12,7 +12,8 @@ mod submit;
 mod wait;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use axum::Router;
@@ -23,7 +24,6 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodFilter, on};
 use idem::Token;
-use idem::store::AttemptId;
 
 use crate::answer::{Answer, Format};
 use crate::device::{Caller, Device};
@@ -149,7 +149,8 @@ async fn admitted(device: &Device, route: Option<&Route>, request: &mut Request)
         return Err(Problem::new(Kind::WRONG_HOST, detail));
     }
     if route.is_some_and(|route| !route.open) {
-        let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let authorization =
+            request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let caller = device.caller(authorization).await?;
         request.extensions_mut().insert(caller);
     }
@@ -182,12 +183,17 @@ fn finish(mut response: Response, format: Format) -> (Response, &'static str) {
 fn request_id(headers: &HeaderMap) -> HeaderValue {
     let fits = |value: &&HeaderValue| {
         let bytes = value.as_bytes();
-        !bytes.is_empty() && bytes.len() <= 64 && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
+        !bytes.is_empty()
+            && bytes.len() <= 64
+            && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
     };
     match headers.get("x-request-id").filter(fits) {
         Some(id) => id.clone(),
         None => {
-            let id = AttemptId::random().to_string();
+            static NEXT: AtomicU64 = AtomicU64::new(1);
+            // Of this process, and then counted: it is looked for in a log, and says nothing else.
+            static PROCESS: LazyLock<u32> = LazyLock::new(|| getrandom::u32().unwrap_or_default());
+            let id = format!("{:08x}-{}", *PROCESS, NEXT.fetch_add(1, Ordering::Relaxed));
             HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("none"))
         }
     }
@@ -196,7 +202,10 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
 /// As the caller accepts it; else as it writes itself.
 fn answer_format(headers: &HeaderMap) -> Format {
     let has = |name, kind: &str| {
-        headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).is_some_and(|value| value.contains(kind))
+        headers
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+            .is_some_and(|value| value.contains(kind))
     };
     if has(header::ACCEPT, "application/cbor") {
         Format::Cbor
@@ -228,6 +237,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         // Every route that takes a caller is a keyed one: `the_routes_that_need_a_key` is its test.
-        parts.extensions.get::<Caller>().cloned().ok_or_else(|| Problem::new(Kind::NO_KEY, "there is no caller"))
+        parts
+            .extensions
+            .get::<Caller>()
+            .cloned()
+            .ok_or_else(|| Problem::new(Kind::NO_KEY, "there is no caller"))
     }
 }

@@ -38,9 +38,11 @@ pub(crate) fn object(token: Token, record: &Record) -> Object {
         .shared("scope", &record.scope)
         .shared("function", &record.function);
     if let Some(arguments) = &record.arguments {
-        object = object
-            .encoded("arguments", "arguments_cbor", &Payload::from(&*arguments.key))
-            .encoded("verify", "verify_cbor", &Payload::from(&*arguments.verified));
+        object = object.encoded("arguments", "arguments_cbor", &Payload::from(&*arguments.key)).encoded(
+            "verify",
+            "verify_cbor",
+            &Payload::from(&*arguments.verified),
+        );
     }
     object = object
         .attempt("attempt", head.attempt)

@@ -26,7 +26,9 @@ const PAGE: usize = 1_000;
 const USUAL_PAGE: usize = 100;
 
 fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Problem> {
-    InQuery::try_from_uri(uri).map(|InQuery(query)| query).map_err(|error| Problem::invalid(error.body_text()))
+    InQuery::try_from_uri(uri)
+        .map(|InQuery(query)| query)
+        .map_err(|error| Problem::invalid(error.body_text()))
 }
 
 fn unexpected(reply: &Reply) -> Problem {
@@ -126,7 +128,8 @@ pub(super) async fn list(caller: Caller, uri: Uri) -> Result<Answer, Problem> {
     while let Some(one) = listed.next() {
         let record = &one.record;
         let arguments = record.arguments.as_ref();
-        bytes += record.result.len() + arguments.map_or(0, |arguments| arguments.key.len() + arguments.verified.len());
+        bytes += record.result.len()
+            + arguments.map_or(0, |arguments| arguments.key.len() + arguments.verified.len());
         records.push(record::object(one.token, record));
         if bytes > PAGE_BYTES && listed.peek().is_some() {
             next = Some(one.token);

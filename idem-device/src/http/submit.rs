@@ -29,7 +29,8 @@ pub(super) async fn submit(
             let mut complete = Complete::default();
             complete.token = claim.token;
             complete.attempt = claim.attempt;
-            (complete.fence, complete.generation, complete.number) = (grant.fence, grant.generation, grant.number);
+            (complete.fence, complete.generation, complete.number) =
+                (grant.fence, grant.generation, grant.number);
             complete.function = claim.function.clone();
             complete.digest = claim.digest.clone();
             (complete.result, complete.kind, complete.ttl) = (result, kind, claim.ttl);
@@ -46,7 +47,7 @@ pub(super) async fn submit(
             Ok(first(&claim, Grant::new(done.generation, done.generation, 1)))
         }
         Reply::Done(done) => Ok(repeated(&claim, &done, reject)),
-        other => claim::answer(&claim, other, reject, &device),
+        other => claim::answer(&claim, other, reject),
     }
 }
 

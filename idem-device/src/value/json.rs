@@ -12,8 +12,13 @@ use super::{TOO_DEEP, TOO_LARGE, Unreadable, float, integer, text};
 pub(crate) fn to_cbor(json: &[u8], max_nesting: usize) -> Result<Vec<u8>, Unreadable> {
     let text = std::str::from_utf8(json)
         .map_err(|error| Unreadable { what: "the text is not UTF-8", at: error.valid_up_to() })?;
-    let mut reader =
-        Reader { text, at: 0, left: max_nesting, out: Vec::with_capacity(text.len()), scratch: String::new() };
+    let mut reader = Reader {
+        text,
+        at: 0,
+        left: max_nesting,
+        out: Vec::with_capacity(text.len()),
+        scratch: String::new(),
+    };
     reader.space();
     reader.value().map_err(|what| Unreadable { what, at: reader.at })?;
     reader.space();
@@ -196,11 +201,8 @@ impl<'a> Reader<'a> {
         self.at += 1;
         self.scratch.clear();
         loop {
-            let plain = self
-                .rest()
-                .iter()
-                .position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f))
-                .ok_or(ENDS)?;
+            let plain =
+                self.rest().iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)).ok_or(ENDS)?;
             let text = self.text;
             self.scratch.push_str(&text[self.at..self.at + plain]);
             self.at += plain;
@@ -259,7 +261,8 @@ impl<'a> Reader<'a> {
         let digits = self.rest().get(..4).ok_or(ENDS)?;
         let mut code = 0;
         for &digit in digits {
-            let digit = char::from(digit).to_digit(16).ok_or("four hexadecimal digits are expected after `\\u`")?;
+            let digit =
+                char::from(digit).to_digit(16).ok_or("four hexadecimal digits are expected after `\\u`")?;
             code = code << 4 | digit;
         }
         self.at += 4;
@@ -325,7 +328,9 @@ mod tests {
     fn maps_are_sorted_by_the_encoding_of_their_keys() {
         assert_eq!(hex(r#"{"bb":1,"a":2,"c":{}}"#), "a36161026163a062626201");
         assert!(refused(r#"{"a":1,"\u0061":2}"#).contains("same key twice"));
-        for json in ["{", "{a:1}", "{\"a\"}", "{\"a\":1,}", "{\"a\":1 \"b\":2}", "[1,]", "[1 2]", "[", "[]]", ""] {
+        for json in
+            ["{", "{a:1}", "{\"a\"}", "{\"a\":1,}", "{\"a\":1 \"b\":2}", "[1,]", "[1 2]", "[", "[]]", ""]
+        {
             assert!(to_cbor(json.as_bytes(), 128).is_err(), "{json}");
         }
     }

@@ -144,8 +144,16 @@ mod tests {
 
     #[test]
     fn what_json_cannot_say_is_not_said() {
-        let cannot: [&[u8]; 8] =
-            [b"\x41a", b"\xf9\x7e\x00", b"\xf9\x7c\x00", b"\xa1\x01\x02", b"\xf7", b"\x82\x01", b"", b"\x01\x01"];
+        let cannot: [&[u8]; 8] = [
+            b"\x41a",
+            b"\xf9\x7e\x00",
+            b"\xf9\x7c\x00",
+            b"\xa1\x01\x02",
+            b"\xf7",
+            b"\x82\x01",
+            b"",
+            b"\x01\x01",
+        ];
         for bytes in cannot {
             assert_eq!(shown(bytes), None, "{bytes:x?}");
         }

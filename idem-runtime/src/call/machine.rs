@@ -227,6 +227,14 @@ impl Prepared {
         let lease = self.options.lease_or_default();
         let profile = self.handle().profile();
         let (guarded, wants) = (profile.guarded, profile.wants_arguments);
+        if self.options.record_arguments && !profile.takes_arguments {
+            let message = format!(
+                "it says `record_arguments`, and no arguments may be sent to the store {}: leave `record_arguments` out, or \
+                 `?send=token` out of the store's URL",
+                profile.name
+            );
+            return Err(Error::misuse(self.text().clone(), message));
+        }
         if profile.durability > Durability::Process {
             self.warn_of_derived_text();
         }

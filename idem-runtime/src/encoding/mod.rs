@@ -137,6 +137,31 @@ pub fn entries(bytes: &[u8]) -> Result<Vec<(&str, &[u8])>, DecodeError> {
     if reader.rest().is_empty() { Ok(entries) } else { Err(DecodeError::new("something follows the map")) }
 }
 
+/// The elements of an encoded array, each still encoded.
+///
+/// ```
+/// use idem_runtime::encoding::{elements, to_vec};
+/// assert_eq!(elements(&to_vec(&(7, "ann"))?)?, [&b"\x07"[..], b"\x63ann"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+///
+/// Bytes that are not an array, or go on after it.
+pub fn elements(bytes: &[u8]) -> Result<Vec<&[u8]>, DecodeError> {
+    let mut reader = read::Reader::new(bytes);
+    let read::Item::Array(len) = reader.item()? else {
+        return Err(DecodeError::new("expected an array"));
+    };
+    let mut elements = Vec::with_capacity(len.min(64));
+    for _ in 0..len {
+        let before = reader.rest();
+        reader.skip()?;
+        elements.push(&before[..before.len() - reader.rest().len()]);
+    }
+    if reader.rest().is_empty() { Ok(elements) } else { Err(DecodeError::new("something follows the array")) }
+}
+
 /// Whether these bytes are one value in CBOR's shortest form. The order of a map's keys is not looked at.
 ///
 /// ```

@@ -82,6 +82,8 @@ pub struct Profile {
     pub durability: Durability,
     /// Whether it makes the token itself, and so needs scope, function and arguments in a claim.
     pub wants_arguments: bool,
+    /// Whether it can keep arguments. A function that says `record_arguments` needs a store that can.
+    pub takes_arguments: bool,
     /// Whether an attempt's guard is the sign of life, so that leases need no renewal: only where every
     /// record ends with the process.
     pub guarded: bool,
@@ -97,6 +99,7 @@ impl Profile {
             name: name.into(),
             durability,
             wants_arguments: false,
+            takes_arguments: true,
             guarded: false,
             time_limit: Duration::from_secs(5),
         }
