@@ -1,5 +1,7 @@
 //! The `idem` command on a store: what it shows, and that it changes nothing before somebody has agreed.
 
+mod common;
+
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
@@ -35,7 +37,7 @@ fn said(output: Output) -> Said {
 }
 
 fn command(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_idem"));
+    let mut command = Command::new(common::PROGRAM);
     command.args(arguments).current_dir(folder).stdin(Stdio::null());
     command.env("IDEM_STORE", "sqlite:shop.db").env("USER", "ann").env_remove("IDEM_DEVICE_KEY");
     command
@@ -355,6 +357,56 @@ async fn a_namespace_is_its_own() {
     charge(&shop.store, 7).await.unwrap();
     assert_eq!(shop.json(&["ls", "--namespace", "bank"])["records"], json!([]));
     assert_eq!(shop.json(&["ls", "--store", "sqlite:shop.db?namespace=bank"])["records"], json!([]));
+}
+
+/// A device is one more store: what is shown and changed is the same, and a key opens its own namespace only.
+#[tokio::test]
+async fn a_device_is_asked_in_the_same_way() {
+    let keys = tempfile::tempdir().unwrap();
+    let (file, [shop, bank]) = common::key_file(keys.path(), ["shop", "bank"]);
+    let device = common::device(&["--key-file", &file]);
+    let with = |key: &str, arguments: &[&str]| {
+        let mut command = command(device.folder.path(), arguments);
+        said(command.env("IDEM_STORE", device.url()).env("IDEM_DEVICE_KEY", key).output().unwrap())
+    };
+    let call = r#"{"function": "orders.charge", "arguments": [7], "attempt": "00000000000000000000000000000007",
+                   "on_interrupt": "reject", "record_arguments": true}"#;
+    let claimed = device.post_as(&shop, "/v1/claim", call);
+    assert_eq!(claimed.status, 201, "{claimed:?}");
+    let token = claimed.json()["token"].as_str().unwrap().to_owned();
+    let watched = with(&shop, &["watch", &token, "--timeout", "10ms"]);
+    assert_eq!(watched.code, 4, "{watched:?}");
+    let interrupted = device.post_as(
+        &shop,
+        &format!("/v1/records/{token}/interrupt"),
+        r#"{"attempt": "00000000000000000000000000000007"}"#,
+    );
+    assert_eq!(interrupted.status, 200, "{interrupted:?}");
+
+    let listed = with(&shop, &["ls", "--open"]);
+    assert!(listed.code == 0 && listed.out.contains("interrupted  reject"), "{listed:?}");
+    let shown = with(&shop, &["show", "--function", "orders.charge", "[7]"]);
+    assert!(shown.code == 0 && shown.out.contains("arguments     [7]"), "{shown:?}");
+    assert_eq!(with(&shop, &["resolve", &token[..8], "--result", "1"]).code, 5);
+    assert_eq!(with(&bank, &["show", &token]).code, 3);
+    assert_eq!(with(&bank, &["resolve", &token, "--result", "1", "--yes"]).code, 3);
+    let resolved =
+        with(&shop, &["resolve", &token[..8], "--result", r#"{"receipt": 7}"#, "--yes", "--by", "bob"]);
+    assert_eq!(resolved.code, 0, "{resolved:?}");
+    let duplicate = device.post_as(&shop, "/v1/claim", r#"{"function": "orders.charge", "arguments": [7]}"#);
+    assert_eq!((duplicate.status, &duplicate.json()["result"]), (200, &json!({"receipt": 7})));
+    let shown = with(&shop, &["show", &token, "--json"]);
+    assert_eq!(serde_json::from_str::<Value>(&shown.out).unwrap()["by"], "bob");
+
+    assert!(with(&shop, &["stats"]).out.contains("orders.charge"));
+    assert!(with(&shop, &["doctor"]).out.contains("synced"));
+    assert_eq!(with(&shop, &["purge", "--yes"]).code, 0);
+    assert_eq!(with(&shop, &["forget", &token, "--yes"]).code, 0);
+    assert_eq!(with(&shop, &["show", &token]).code, 3);
+    let migrated = with(&shop, &["migrate", "--yes"]);
+    assert!(migrated.code == 2 && migrated.err.contains("where the device runs"), "{migrated:?}");
+    let refused = with("wrong", &["ls"]);
+    assert!(refused.code == 1 && refused.err.to_lowercase().contains("key"), "{refused:?}");
 }
 
 #[tokio::test]
