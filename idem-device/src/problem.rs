@@ -48,6 +48,7 @@ kinds! {
     NO_ROUTE = "no-route" "no_route", NOT_FOUND, "There is nothing at this address";
     NO_METHOD = "no-method" "no_method", METHOD_NOT_ALLOWED, "This address does not take this method";
     NO_KEY = "no-key" "no_key", UNAUTHORIZED, "The request has no key, or an unknown one";
+    FORM = "form" "form", FORBIDDEN, "The form is not one of this page";
     WRONG_HOST = "wrong-host" "wrong_host", MISDIRECTED_REQUEST, "The request was meant for another host";
     TOO_SLOW = "too-slow" "too_slow", REQUEST_TIMEOUT, "The request did not arrive in time";
     TOO_LARGE = "too-large" "too_large", PAYLOAD_TOO_LARGE, "The body is larger than this device takes";
@@ -114,6 +115,18 @@ impl Problem {
         };
         let problem = Problem::new(Kind::STORE, detail).with(Object::new().text("fault", fault));
         if retry { problem.after(Duration::from_secs(1)) } else { problem }
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.kind.status
+    }
+
+    pub(crate) fn title(&self) -> &'static str {
+        self.kind.title
+    }
+
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
     }
 
     pub(crate) fn into_answer(self) -> Answer {
