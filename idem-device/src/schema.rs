@@ -114,8 +114,8 @@ impl<'a> Fields<'a> {
         self.some_millis("ttl_ms", TTL, MAX_TTL)
     }
 
-    pub(crate) fn wait(&mut self) -> Read<Duration> {
-        Ok(self.millis("wait_ms", Duration::MAX)?.unwrap_or_default())
+    fn wait(&mut self) -> Read<Option<Duration>> {
+        self.millis("wait_ms", Duration::MAX)
     }
 
     /// One of a few words.
@@ -275,7 +275,9 @@ impl Claiming {
         Ok(read)
     }
 
-    fn take(fields: &mut Fields<'_>, record_arguments: bool) -> Read<Self> {
+    /// For a `submit` arguments are recorded, and another one that is being carried out is waited for, unless it is said
+    /// otherwise.
+    fn take(fields: &mut Fields<'_>, submit: bool) -> Read<Self> {
         let called = Called::read(fields)?;
         let attempt = fields.attempt()?;
         let mut claim = Claim::default();
@@ -290,7 +292,7 @@ impl Claiming {
         if record == Some(true) && called.arguments.is_none() {
             return Err(Problem::field("record_arguments", "there are no `arguments` to record"));
         }
-        claim.record_arguments = record.unwrap_or(record_arguments) && called.arguments.is_some();
+        claim.record_arguments = record.unwrap_or(submit) && called.arguments.is_some();
         claim.token = called.token;
         claim.scope = called.scope;
         claim.function = called.function;
@@ -299,7 +301,7 @@ impl Claiming {
         Ok(Claiming {
             claim,
             made_attempt: attempt.is_none(),
-            wait: fields.wait()?,
+            wait: fields.wait()?.unwrap_or(if submit { LEASE } else { Duration::ZERO }),
             reject: fields.word("on_duplicate", &[("replay", false), ("reject", true)])?.unwrap_or_default(),
         })
     }

@@ -18,7 +18,7 @@ use tower::ServiceExt as _;
 
 use crate::device::Device;
 use crate::http::Peer;
-use crate::stream::{Busy, Patience, Stream};
+use crate::stream::{Activity, Patience, Stream};
 use crate::tls::Certificates;
 
 /// How connections are treated.
@@ -110,17 +110,17 @@ impl Server {
     }
 
     async fn requests(&self, stream: impl AsyncRead + AsyncWrite + Unpin, peer: SocketAddr) {
-        let busy = Busy::default();
-        let stream = Stream::new(stream, busy.clone(), self.limits.patience);
+        let activity = Activity::new();
+        let stream = Stream::new(stream, activity.clone(), self.limits.patience);
         let service = service_fn(|request: hyper::Request<Incoming>| {
-            busy.set(true);
+            activity.answers();
             let mut request: Request = request.map(axum::body::Body::new);
             request.extensions_mut().insert(Peer(peer));
             let answering = self.routes.clone().oneshot(request);
-            let busy = busy.clone();
+            let activity = activity.clone();
             async move {
                 let answered: Result<Response, _> = answering.await;
-                busy.set(false);
+                activity.answered();
                 answered
             }
         });
@@ -128,11 +128,18 @@ impl Server {
             http1::Builder::new().max_buf_size(HEAD).serve_connection(TokioIo::new(stream), service);
         let mut connection = std::pin::pin!(connection);
         let mut stopping = self.stopping.clone();
-        let ended = tokio::select! {
-            ended = connection.as_mut() => ended,
-            () = stopped(&mut stopping) => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
+        let mut too_long = std::pin::pin!(activity.too_long(self.limits.patience));
+        let mut stops = std::pin::pin!(stopped(&mut stopping));
+        let mut stops_once = true;
+        let ended = loop {
+            tokio::select! {
+                biased;
+                ended = connection.as_mut() => break ended,
+                () = stops.as_mut(), if stops_once => {
+                    stops_once = false;
+                    connection.as_mut().graceful_shutdown();
+                }
+                () = too_long.as_mut() => return,
             }
         };
         if let Err(error) = ended {

@@ -3,8 +3,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -22,30 +21,60 @@ pub(crate) struct Patience {
     pub(crate) write: Duration,
 }
 
-/// Whether a request of this connection is being answered.
-#[derive(Debug, Default, Clone)]
-pub(crate) struct Busy(Arc<AtomicBool>);
+/// What a connection does, for whoever watches over it.
+#[derive(Debug, Clone)]
+pub(crate) struct Activity(Arc<Mutex<Doing>>);
 
-impl Busy {
-    pub(crate) fn set(&self, busy: bool) {
-        self.0.store(busy, Ordering::Relaxed);
+#[derive(Debug, Clone, Copy)]
+enum Doing {
+    /// Waits for a request, since then.
+    Idle(Instant),
+    /// Reads the head of one, since its first byte came.
+    Head(Instant),
+    /// Answers one. A body has a limit of its own.
+    Answering,
+}
+
+impl Activity {
+    pub(crate) fn new() -> Self {
+        Activity(Arc::new(Mutex::new(Doing::Idle(Instant::now()))))
     }
 
-    fn get(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+    fn doing(&self) -> MutexGuard<'_, Doing> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A request is being answered.
+    pub(crate) fn answers(&self) {
+        *self.doing() = Doing::Answering;
+    }
+
+    /// It was.
+    pub(crate) fn answered(&self) {
+        *self.doing() = Doing::Idle(Instant::now());
+    }
+
+    /// Ends when the connection has waited too long. To be polled by the connection's own task, after the connection:
+    /// what that has begun or ended is seen by the same poll.
+    pub(crate) async fn too_long(&self, patience: Patience) {
+        let mut timer = Timer::default();
+        std::future::poll_fn(|cx| {
+            let until = match *self.doing() {
+                Doing::Idle(since) => since + patience.idle,
+                Doing::Head(since) => since + patience.head,
+                Doing::Answering => return Poll::Pending,
+            };
+            timer.poll(until, cx)
+        })
+        .await;
     }
 }
 
 /// A connection with limits.
 pub(crate) struct Stream<T> {
     inner: T,
-    busy: Busy,
-    patience: Patience,
-    /// When the first byte of a head came; nothing between two requests.
-    head_since: Option<Instant>,
-    /// Since when the next request is waited for; nothing while one is answered.
-    idle_since: Option<Instant>,
-    reading: Timer,
+    activity: Activity,
+    patience: Duration,
     writing: Timer,
 }
 
@@ -65,9 +94,8 @@ impl Timer {
 }
 
 impl<T> Stream<T> {
-    pub(crate) fn new(inner: T, busy: Busy, patience: Patience) -> Self {
-        let (reading, writing) = (Timer::default(), Timer::default());
-        Stream { inner, busy, patience, head_since: None, idle_since: None, reading, writing }
+    pub(crate) fn new(inner: T, activity: Activity, patience: Patience) -> Self {
+        Stream { inner, activity, patience: patience.write, writing: Timer::default() }
     }
 }
 
@@ -84,23 +112,13 @@ impl<T: AsyncRead + Unpin> AsyncRead for Stream<T> {
         let this = self.get_mut();
         let before = buffer.filled().len();
         let read = Pin::new(&mut this.inner).poll_read(cx, buffer);
-        if this.busy.get() {
-            // A body has a limit of its own.
-            (this.head_since, this.idle_since) = (None, None);
-            return read;
-        }
-        if read.is_ready() {
-            if buffer.filled().len() > before && this.head_since.is_none() {
-                this.head_since = Some(Instant::now());
+        if buffer.filled().len() > before {
+            let mut doing = this.activity.doing();
+            if matches!(*doing, Doing::Idle(_)) {
+                *doing = Doing::Head(Instant::now());
             }
-            return read;
         }
-        let until = match this.head_since {
-            Some(since) => since + this.patience.head,
-            None => *this.idle_since.get_or_insert_with(Instant::now) + this.patience.idle,
-        };
-        ready!(this.reading.poll(until, cx));
-        late("the request did not come in time")
+        read
     }
 }
 
@@ -113,7 +131,7 @@ impl<T: AsyncWrite + Unpin> Stream<T> {
         }
         let until = match &self.writing.0 {
             Some(timer) => timer.deadline(),
-            None => Instant::now() + self.patience.write,
+            None => Instant::now() + self.patience,
         };
         ready!(self.writing.poll(until, cx));
         late("the client does not read what it asked for")

@@ -139,7 +139,8 @@ impl Serve {
         let loopback_only = keys.is_none() && !self.insecure_without_keys;
         let profile = stores.base().profile();
         let scheme = if certificates.is_some() { "https" } else { "http" };
-        say(scheme, address, &profile.name, profile.durability, keys.is_some())?;
+        // Nobody may be reading it.
+        let _ = say(scheme, address, &profile.name, profile.durability, keys.is_some());
         let device = Arc::new(Device::new(stores, keys, loopback_only, limits, stopping.clone()));
         tokio::spawn(look(Arc::clone(&device), certificates.clone()));
         tokio::spawn(async move {

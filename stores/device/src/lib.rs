@@ -121,6 +121,11 @@ impl Store for Inner {
     fn ask(&self, request: Request) -> Asked {
         match request {
             Request::Purge { limit: 0 } => Asked::Now(Ok(Reply::Purged(0))),
+            // The call has refused it before; what asks the store itself is told so, too.
+            Request::Claim(claim) if claim.record_arguments && !self.profile.takes_arguments => {
+                let message = "is sent no arguments (`?send=token`), so it cannot record them";
+                Asked::Now(Err(StoreError::refused(self.profile.name.clone(), message)))
+            }
             Request::Watch { token, limit } => client::watch(&self.client, token, limit),
             request => {
                 let client = Arc::clone(&self.client);
