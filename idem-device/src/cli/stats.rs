@@ -6,7 +6,7 @@ use idem::store::Store as _;
 use super::at::{At, name};
 use super::{Failure, out};
 use crate::answer::Object;
-use crate::look::{Counts, Tally, tally, words};
+use crate::look::{Counts, Estimated, Tally, tally, words};
 
 #[derive(Debug, Args)]
 pub(super) struct Stats {
@@ -38,7 +38,7 @@ impl Stats {
         out::print(&format!("{}, durability class {durability}\n\n{}", name(&store), table(&tally)))?;
         if !tally.is_exact() {
             out::print(&format!(
-                "\nEstimated from {} records: the first ones in the order of their tokens, which is as good as random. \
+                "\nNumbers with ≈ are estimated from {} records: the first ones in the order of their tokens, which is as good as random. \
                  Rare functions may be missing.\n",
                 words::number(tally.counted)
             ))?;
@@ -47,32 +47,30 @@ impl Stats {
     }
 }
 
-fn columns(counts: &Counts) -> [(&'static str, u64); 5] {
+/// What a column is called, how many there are, and whether that is an estimate.
+fn columns(counts: &Counts, estimated: Estimated) -> [(&'static str, u64, bool); 5] {
     [
-        ("running", counts.running),
-        ("lease_over", counts.lease_over),
-        ("interrupted", counts.interrupted),
-        ("free", counts.free),
-        ("done", counts.done),
+        ("running", counts.running, estimated.running),
+        ("lease_over", counts.lease_over, estimated.running),
+        ("interrupted", counts.interrupted, estimated.interrupted),
+        ("free", counts.free, estimated.others),
+        ("done", counts.done, estimated.others),
     ]
 }
 
 fn object(tally: &Tally, counts: &Counts) -> Object {
-    columns(counts)
-        .into_iter()
-        .fold(Object::new(), |object, (name, count)| object.number(name, tally.scaled(count)))
+    let columns = columns(counts, tally.estimated).into_iter();
+    columns.fold(Object::new(), |object, (name, count, _)| object.number(name, count))
 }
 
 fn table(tally: &Tally) -> String {
+    let shown = |(_, count, estimated)| match (count, estimated) {
+        (0, false) => "-".into(),
+        (count, false) => words::number(count),
+        (count, true) => words::about(count),
+    };
     let row = |function: String, counts: &Counts| {
-        let count = |count: u64| match count {
-            0 if tally.is_exact() => "-".into(),
-            count if tally.is_exact() => words::number(count),
-            count => words::about(tally.scaled(count)),
-        };
-        let mut row: Vec<String> = columns(counts).into_iter().map(|(_, number)| count(number)).collect();
-        row.push(function);
-        row
+        columns(counts, tally.estimated).into_iter().map(shown).chain([function]).collect::<Vec<String>>()
     };
     let mut rows: Vec<_> =
         tally.functions.iter().map(|(function, counts)| row(words::clean(function), counts)).collect();

@@ -13,7 +13,7 @@ use idem::{StoreError, Token};
 
 pub(crate) use find::{Found, by_digits};
 pub(crate) use open::{lease_over, leases_over, open_records};
-pub(crate) use tally::{Counts, Tally, tally};
+pub(crate) use tally::{Counts, Estimated, Tally, tally};
 
 /// A record as it was when somebody looked at it.
 #[derive(Debug, Clone)]

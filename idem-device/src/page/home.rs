@@ -13,13 +13,13 @@ use super::shell::{self, Shell};
 use super::visitor::Visitor;
 use super::{list, live, search};
 use crate::device::Device;
-use crate::look::{self, Counts, Seen, Tally, words};
+use crate::look::{self, Counts, Estimated, Seen, Tally, words};
 use crate::problem::Problem;
 
 /// So many records wait for a person on the first page; the others are on the next ones.
 const OPEN: usize = 20;
 /// So many records are counted.
-const COUNTED: u64 = 2_000;
+const COUNTED: u64 = 5_000;
 /// For so long a count is good enough.
 const FRESH: Duration = Duration::from_secs(5);
 
@@ -133,17 +133,17 @@ fn functions(tally: &Tally) -> Markup {
                         thead {
                             tr {
                                 th scope="col" { "Function" }
-                                @for (name, _, _) in columns(&Counts::default()) { th.number scope="col" { (name) } }
+                                @for (name, _, _, _) in columns(&Counts::default(), tally.estimated) { th.number scope="col" { (name) } }
                             }
                         }
                         tbody {
                             @for (function, counts) in &tally.functions {
                                 tr {
                                     th scope="row" { a href={ "records?" (list::encoded("function", function)) } { (words::clean(function)) } }
-                                    @for (_, query, count) in columns(counts) {
+                                    @for (_, query, count, estimated) in columns(counts, tally.estimated) {
                                         td.number {
                                             @if count == 0 { span.faint { "–" } } @else {
-                                                a href={ "records?" (query) "&" (list::encoded("function", function)) } { (shown(tally, count)) }
+                                                a href={ "records?" (query) "&" (list::encoded("function", function)) } { (shown(count, estimated)) }
                                             }
                                         }
                                     }
@@ -154,8 +154,8 @@ fn functions(tally: &Tally) -> Markup {
                             tfoot {
                                 tr {
                                     th scope="row" { "All" }
-                                    @for (_, query, count) in columns(&tally.all) {
-                                        td.number { a href={ "records?" (query) } { (shown(tally, count)) } }
+                                    @for (_, query, count, estimated) in columns(&tally.all, tally.estimated) {
+                                        td.number { a href={ "records?" (query) } { (shown(count, estimated)) } }
                                     }
                                 }
                             }
@@ -164,7 +164,7 @@ fn functions(tally: &Tally) -> Markup {
                 }
                 @if !tally.is_exact() {
                     p.faint {
-                        "Estimated from " (words::number(tally.counted)) " records: the first ones in the order of their tokens, which is as good as random. Rare functions may be missing."
+                        "Numbers with ≈ are estimated from " (words::number(tally.counted)) " records: the first ones in the order of their tokens, which is as good as random. Rare functions may be missing."
                     }
                 }
             }
@@ -172,16 +172,19 @@ fn functions(tally: &Tally) -> Markup {
     }
 }
 
-fn columns(counts: &Counts) -> [(&'static str, &'static str, u64); 5] {
+/// What a column is called, which records are in it, how many, and whether that is an estimate.
+type Column = (&'static str, &'static str, u64, bool);
+
+fn columns(counts: &Counts, estimated: Estimated) -> [Column; 5] {
     [
-        ("running", "state=running", counts.running),
-        ("lease over", "state=lease-over", counts.lease_over),
-        ("interrupted", "state=interrupted", counts.interrupted),
-        ("free", "state=free", counts.free),
-        ("done", "state=done", counts.done),
+        ("running", "state=running", counts.running, estimated.running),
+        ("lease over", "state=lease-over", counts.lease_over, estimated.running),
+        ("interrupted", "state=interrupted", counts.interrupted, estimated.interrupted),
+        ("free", "state=free", counts.free, estimated.others),
+        ("done", "state=done", counts.done, estimated.others),
     ]
 }
 
-fn shown(tally: &Tally, count: u64) -> String {
-    if tally.is_exact() { words::number(count) } else { words::about(tally.scaled(count)) }
+fn shown(count: u64, estimated: bool) -> String {
+    if estimated { words::about(count) } else { words::number(count) }
 }

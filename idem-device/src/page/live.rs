@@ -33,6 +33,6 @@ pub(super) fn fragment(device: &Device, visitor: &Visitor) -> Markup {
             }
         }
         (plot::plot(&steps))
-        p.faint { "Since this device was started, by this device." }
+        p.faint { "Counted by this device since its start." }
     }
 }
