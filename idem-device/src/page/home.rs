@@ -128,7 +128,7 @@ fn functions(tally: &Tally) -> Markup {
             @if tally.functions.is_empty() {
                 p.faint { "There are none yet." }
             } @else {
-                div.scroll tabindex="0" role="region" aria-labelledby="functions" {
+                div.scroll tabindex="0" role="region" aria-label="Table of the functions" {
                     table {
                         thead {
                             tr {

@@ -61,7 +61,7 @@ pub(crate) fn routes(device: &Arc<Device>) -> Router<Arc<Device>> {
         .route("/records/{token}/reopen", get(decide::ask_reopen).post(decide::reopen))
         .route("/records/{token}/resolve", get(decide::ask_resolve).post(decide::resolve))
         .layer(from_fn_with_state(Arc::clone(device), visitor::admit));
-    let assets = Router::new().route("/assets/style.css", get(style)).route("/assets/page.js", get(script));
+    let assets = Router::new().route("/assets/style.css", get(style)).route("/assets/page.js", get(script)).route("/assets/icon.svg", get(icon));
     pages.merge(assets).layer(from_fn(protect))
 }
 
@@ -73,12 +73,16 @@ async fn script(State(_): State<Arc<Device>>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], include_str!("page.js"))
 }
 
+async fn icon(State(_): State<Arc<Device>>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "image/svg+xml")], include_str!("icon.svg"))
+}
+
 /// What a browser is told of every answer: nothing is loaded, framed, sent or run but what comes from here.
 async fn protect(request: axum::extract::Request, next: Next) -> Response {
     const HEADERS: [(HeaderName, &str); 6] = [
         (
             header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; \
+            "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; \
              base-uri 'none'; frame-ancestors 'none'",
         ),
         (header::X_FRAME_OPTIONS, "DENY"),

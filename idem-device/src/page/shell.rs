@@ -60,8 +60,7 @@ impl<'a> Shell<'a> {
                     meta name="robots" content="noindex";
                     title { (title) " · idem" }
                     link rel="stylesheet" href={ (root) "assets/style.css" };
-                    // No request for an icon.
-                    link rel="icon" href="data:,";
+                    link rel="icon" type="image/svg+xml" href={ (root) "assets/icon.svg" };
                     script src={ (root) "assets/page.js" } defer {}
                 }
                 body {

@@ -19,10 +19,14 @@ pub struct Browser {
 impl Browser {
     /// Nothing where no browser is installed, and a line says so; with `IDEM_REQUIRE_SERVERS=1` that is a panic.
     pub async fn start(width: u32, height: u32) -> Option<Browser> {
-        let found = |program: &&str| Command::new(program).arg("--version").stdout(Stdio::null()).status().is_ok();
+        let found =
+            |program: &&str| Command::new(program).arg("--version").stdout(Stdio::null()).status().is_ok();
         let chromium = ["chromium", "chromium-browser", "google-chrome"].into_iter().find(found);
         let (Some(chromium), true) = (chromium, found(&"chromedriver")) else {
-            assert!(std::env::var("IDEM_REQUIRE_SERVERS").is_err(), "chromium and chromedriver are not installed");
+            assert!(
+                std::env::var("IDEM_REQUIRE_SERVERS").is_err(),
+                "chromium and chromedriver are not installed"
+            );
             eprintln!("SKIPPED: chromium and chromedriver are not installed");
             return None;
         };
@@ -32,7 +36,11 @@ impl Browser {
         let mut driver = driver.arg("--port=0").stdout(Stdio::piped()).process_group(0).spawn().unwrap();
         let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
         let port = lines.by_ref().map(Result::unwrap).find_map(|line| {
-            Some(line.strip_prefix("ChromeDriver was started successfully on port ")?.trim_end_matches('.').to_owned())
+            Some(
+                line.strip_prefix("ChromeDriver was started successfully on port ")?
+                    .trim_end_matches('.')
+                    .to_owned(),
+            )
         });
         std::thread::spawn(move || lines.for_each(drop));
         let path = profile.path().display();
