@@ -24,12 +24,17 @@
 //! | --- | --- |
 //! | `device` | the idempotent device as a store, `http://…` and `https://…` |
 //! | `sqlite` | the SQLite store, `sqlite:FILE`; it needs a C compiler |
+//! | `redis` | the Redis store, `redis://…` and others; it needs a C compiler |
 //! | `metrics` | counters through the `metrics` facade |
 //! | `conformance` | the conformance suite, for people who write a store |
 
 #[cfg(feature = "device")]
 pub use idem_device_client::DeviceStore;
 pub use idem_macros::idempotent;
+#[cfg(feature = "postgres")]
+pub use idem_postgres::PostgresStore;
+#[cfg(feature = "redis")]
+pub use idem_redis::RedisStore;
 pub use idem_runtime::call::{
     Argument, Call, CurrentAttempt, Happened, Observe, Observed, OnError, OnRunning, OnStoreError, Outcome,
     current, observe, observe_blocking, on_cancel, on_duplicate, on_error, shutdown, shutdown_blocking,
