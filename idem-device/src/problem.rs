@@ -11,7 +11,7 @@ use idem::store::Fault;
 use crate::answer::{Answer, Object};
 
 /// Where each kind is described.
-const PLACE: &str = "https://docs.rs/idem-rs/latest/idem/guide/device_protocol/index.html#";
+pub(crate) const PLACE: &str = "https://docs.rs/idem-rs/latest/idem/guide/device_protocol/index.html#";
 
 /// A kind of problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +42,7 @@ kinds! {
     NOT_OPEN = "not-open" "not_open", CONFLICT, "The record is not one that a person can decide about";
     MISMATCH = "mismatch" "mismatch", UNPROCESSABLE_ENTITY, "The same key was used with other arguments";
     TOKEN_DIFFERS = "token-differs" "token_differs", UNPROCESSABLE_ENTITY, "The token is not that of the arguments";
+    DIGEST_DIFFERS = "digest-differs" "digest_differs", UNPROCESSABLE_ENTITY, "The digest is not that of the verified arguments";
     LEASE_LOST = "lease-lost" "lease_lost", PRECONDITION_FAILED, "Another attempt has replaced this one";
     INVALID = "invalid-request" "invalid", BAD_REQUEST, "The request is not one of this protocol";
     NO_RECORD = "no-record" "no_record", NOT_FOUND, "There is no record under this token";

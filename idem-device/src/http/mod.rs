@@ -5,7 +5,7 @@ mod claim;
 mod open;
 mod person;
 pub(crate) mod record;
-mod records;
+pub(crate) mod records;
 mod settle;
 mod stats;
 mod submit;
@@ -30,6 +30,8 @@ use crate::device::{Caller, Device};
 use crate::history::Told;
 use crate::page;
 use crate::problem::{Kind, Problem};
+
+pub(crate) use claim::DO_NOT;
 
 /// Where a request comes from.
 #[derive(Debug, Clone, Copy)]

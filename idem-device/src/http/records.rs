@@ -22,8 +22,10 @@ use crate::schema::{parse_token, purge as read_purge};
 /// How many bytes of records one page has, if it is more than one record.
 const PAGE_BYTES: usize = 4 << 20;
 /// How many records.
-const PAGE: usize = 1_000;
-const USUAL_PAGE: usize = 100;
+pub(crate) const PAGE: usize = 1_000;
+pub(crate) const USUAL_PAGE: usize = 100;
+/// How many characters a function's text has, where it is part of an address.
+pub(crate) const MAX_FUNCTION: usize = 4096;
 
 fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Problem> {
     InQuery::try_from_uri(uri)
@@ -106,13 +108,18 @@ struct Many {
 pub(super) async fn list(caller: Caller, uri: Uri) -> Result<Answer, Problem> {
     let many: Many = query(&uri)?;
     let mut query = Query::default();
-    query.state = many.state.as_deref().filter(|state| !state.is_empty()).map(state_of).transpose()?;
+    query.state = many.state.as_deref().map(state_of).transpose()?;
     query.lease_over = many.lease_over.unwrap_or_default();
-    query.function = many.function.filter(|function| !function.is_empty()).map(Text::from);
-    let age = many.age.filter(|age| !age.is_empty());
-    let parsed = age.map(|age| humantime::parse_duration(&age).map_err(|error| Problem::field("age", error)));
+    query.function = match many.function {
+        Some(function) if function.chars().count() > MAX_FUNCTION => {
+            return Err(Problem::field("function", format_args!("longer than {MAX_FUNCTION} characters")));
+        }
+        function => function.map(Text::from),
+    };
+    let parsed =
+        many.age.map(|age| humantime::parse_duration(&age).map_err(|error| Problem::field("age", error)));
     query.age = parsed.transpose()?;
-    query.cursor = many.cursor.as_deref().filter(|cursor| !cursor.is_empty()).map(parse_token).transpose()?;
+    query.cursor = many.cursor.as_deref().map(parse_token).transpose()?;
     query.limit = match many.limit {
         Some(limit) if limit == 0 || limit > PAGE => {
             return Err(Problem::field("limit", format_args!("from 1 to {PAGE}")));
