@@ -26,15 +26,23 @@ impl Migrate {
             .into());
         }
         let scheme = url.split(':').next().unwrap_or_default();
+        let postgres = matches!(scheme, "postgres" | "postgresql");
         let what = match (sqlite_file(&url), scheme) {
             (Some(file), _) if !file.exists() => format!("make the file {} with its tables", file.display()),
             (Some(file), _) => {
                 format!("bring the tables in {} to this version, where they are older", file.display())
             }
+            _ if postgres => {
+                "make the tables where they are missing, and bring them to this version where they are older"
+                    .into()
+            }
             _ => "look whether it can be used; this store has nothing to make ready".into(),
         };
         self.agree.to(&format!("{what}."))?;
-        // Opening it does what is to be done.
+        if postgres {
+            idem::PostgresStore::migrate(&url).await?;
+        }
+        // Opening the others does what is to be done.
         let store = idem::connect(&url).await?;
         if self.at.json {
             return out::json(&Object::new().text("outcome", "ready").text("store", name(&store).to_owned()));
