@@ -24,6 +24,7 @@
 //! | --- | --- |
 //! | `device` | the idempotent device as a store, `http://…` and `https://…` |
 //! | `sqlite` | the SQLite store, `sqlite:FILE`; it needs a C compiler |
+//! | `postgres` | the PostgreSQL store, `postgres://…`, shared by machines; it needs Rust 1.94 and a C compiler |
 //! | `redis` | the Redis store, `redis://…` and others; it needs a C compiler |
 //! | `metrics` | counters through the `metrics` facade |
 //! | `conformance` | the conformance suite, for people who write a store |

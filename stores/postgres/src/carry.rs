@@ -219,13 +219,22 @@ impl Link<'_> {
             let (place, now) =
                 (columns.maybe_number().map_err(unreadable)?, columns.time().map_err(unreadable)?);
             if let Some(fence) = columns.maybe_number().map_err(unreadable)? {
-                columns.skip(5);
-                let attempt = AttemptId::from_bytes(columns.array().map_err(unreadable)?);
-                if let Some(place) = claims.iter().position(|job| job.attempt() == Some(attempt)) {
+                let place = match claims {
+                    [_] => Some(0),
+                    claims => {
+                        columns.skip(5);
+                        let attempt = AttemptId::from_bytes(columns.array().map_err(unreadable)?);
+                        claims.iter().position(|job| job.attempt() == Some(attempt))
+                    }
+                };
+                if let Some(place) = place {
                     let fence = row::bits(fence);
                     outcomes[place] = Outcome::Answer(Ok(Reply::Claimed(Grant::new(fence, fence, 1))));
                     self.shared.made.fetch_add(1, Ordering::Relaxed);
                 }
+                continue;
+            }
+            if columns.is_null() {
                 continue;
             }
             let place = place.and_then(|place| usize::try_from(place - 1).ok());

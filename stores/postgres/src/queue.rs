@@ -105,7 +105,7 @@ impl Queue {
         }
         waiting.ready(job);
         drop(waiting);
-        self.filled.notify_one();
+        self.filled.notify_last();
     }
 
     /// The next ones, at most so many. Nothing once the queue is closed and empty.
@@ -122,14 +122,14 @@ impl Queue {
                     let count = line.len().min(if alone { 1 } else { most });
                     let batch = line.drain(..count).collect();
                     if waiting.oldest().is_some() {
-                        self.filled.notify_one();
+                        self.filled.notify_last();
                     }
                     return Some(batch);
                 }
                 if waiting.closed && waiting.attempts.is_empty() {
                     drop(waiting);
                     // The others, too.
-                    self.filled.notify_one();
+                    self.filled.notify_last();
                     return None;
                 }
             }
@@ -152,13 +152,13 @@ impl Queue {
             line.push_front(job);
         }
         drop(waiting);
-        self.filled.notify_one();
+        self.filled.notify_last();
     }
 
     /// A request of this attempt has been answered.
     pub(crate) fn over(&self, attempt: Option<AttemptId>) {
         if attempt.is_some_and(|attempt| self.lock().over(attempt)) {
-            self.filled.notify_one();
+            self.filled.notify_last();
         }
     }
 
@@ -182,7 +182,7 @@ impl Queue {
     /// Nothing more will be asked.
     pub(crate) fn close(&self) {
         self.lock().closed = true;
-        self.filled.notify_one();
+        self.filled.notify_last();
     }
 
     /// Whether nothing waits.
