@@ -359,6 +359,50 @@ async fn a_namespace_is_its_own() {
     assert_eq!(shop.json(&["ls", "--store", "sqlite:shop.db?namespace=bank"])["records"], json!([]));
 }
 
+/// Every store is asked in one way; so are those that other processes serve.
+#[tokio::test]
+async fn servers_are_asked_in_the_same_way() {
+    let redis = idem_servers::Redis::start();
+    let postgres = idem_servers::Postgres::start();
+    let urls = [redis.as_ref().map(|redis| redis.url()), postgres.as_ref().map(|postgres| postgres.url())];
+    let folder = tempfile::tempdir().unwrap();
+    for url in urls.into_iter().flatten() {
+        let idem = |arguments: &[&str]| {
+            let mut command = command(folder.path(), arguments);
+            said(command.env("IDEM_STORE", &url).output().unwrap())
+        };
+        let done = |arguments: &[&str]| {
+            let said = idem(arguments);
+            assert_eq!(said.code, 0, "{url} {arguments:?} {said:?}");
+            said.out
+        };
+        if url.starts_with("postgres") {
+            let none = idem(&["ls", "--namespace", "shop"]);
+            assert!(none.code == 1 && none.err.contains("migrate"), "{none:?}");
+        }
+        done(&["migrate", "--yes"]);
+        let join = if url.contains('?') { '&' } else { '?' };
+        let store = idem::connect(&format!("{url}{join}namespace=shop")).await.unwrap();
+        let shop = Shop { folder: tempfile::tempdir().unwrap(), store };
+        let token = shop.interrupted("orders.charge", 7).await.to_string();
+        shop.claim("orders.charge", 8, HOUR, OnInterrupt::Reject).await;
+        charge(&shop.store, 9).await.unwrap();
+
+        let shop_of = |arguments: &[&str]| done(&[arguments, &["--namespace", "shop"]].concat());
+        assert!(shop_of(&["ls", "--open"]).contains(&token[..12]));
+        assert_eq!(shop_of(&["ls"]).lines().count(), 4);
+        assert!(shop_of(&["stats"]).contains("orders.charge"));
+        assert!(shop_of(&["show", &token[..10]]).contains("interrupted"));
+        shop_of(&["resolve", &token[..10], "--result", r#""receipt by hand""#, "--yes"]);
+        assert_eq!(charge(&shop.store, 7).await.unwrap(), "receipt by hand");
+        shop_of(&["forget", &token, "--yes"]);
+        assert_eq!(shop_of(&["ls", "--state", "done"]).lines().count(), 2);
+        shop_of(&["purge", "--yes"]);
+        let doctor = idem(&["doctor", "--json"]);
+        assert!(matches!(doctor.code, 0 | 6) && doctor.out.contains("durability"), "{doctor:?}");
+    }
+}
+
 /// A device is one more store: what is shown and changed is the same, and a key opens its own namespace only.
 #[tokio::test]
 async fn a_device_is_asked_in_the_same_way() {
