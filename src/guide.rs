@@ -8,6 +8,8 @@
 //! | [`crashes`] | attempts that began and did not end, and what is promised |
 //! | [`stores`] | where records are kept, and what they survive |
 //! | [`postgres`] | the PostgreSQL store, and how to run it |
+//! | [`device`] | a separate service that makes the tokens and keeps the records for others |
+//! | [`device_protocol`] | what other languages say to it |
 //! | [`web_handlers`] | clients that hang up, status codes, principals |
 
 #[doc = include_str!("guide/keys.md")]
@@ -27,6 +29,12 @@ pub mod stores {}
 
 #[doc = include_str!("guide/postgres.md")]
 pub mod postgres {}
+
+#[doc = include_str!("guide/device.md")]
+pub mod device {}
+
+#[doc = include_str!("guide/device_protocol.md")]
+pub mod device_protocol {}
 
 #[doc = include_str!("guide/web_handlers.md")]
 pub mod web_handlers {}

@@ -32,6 +32,7 @@ macro_rules! kinds {
         }
 
         /// All kinds that there are.
+        #[cfg(test)]
         pub(crate) const KINDS: &[Kind] = &[$(Kind::$name),*];
     };
 }
@@ -102,6 +103,13 @@ impl Problem {
 
     /// The store gave no answer.
     pub(crate) fn store(operation: &str, error: &StoreError) -> Self {
+        if error.fault() == Fault::TooLarge {
+            tracing::warn!(operation, %error, "the store holds nothing so large");
+            return Problem::new(
+                Kind::TOO_LARGE,
+                "its store holds nothing so large: send a `complete` without the result",
+            );
+        }
         let (fault, retry) = match error.fault() {
             Fault::Lost => ("lost", true),
             Fault::Unavailable => ("unavailable", true),
@@ -150,5 +158,21 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         self.into_answer().into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Kind;
+
+    /// The page that each `type` leads to.
+    const PAGE: &str = include_str!("../../src/guide/device_protocol.md");
+
+    #[test]
+    fn every_kind_is_described() {
+        for kind in Kind::KINDS {
+            let described = format!("\n### {}\n", kind.slug);
+            assert!(PAGE.contains(&described), "{}: its anchor is made of a heading", kind.slug);
+        }
     }
 }
