@@ -167,7 +167,11 @@ fn every_language_is_refused_alike() {
         let fence = device.get(&format!("/v1/records/{token}")).json()["fence"].clone();
         let resolve = format!(r#"{{"fence": {fence}, "by": "ann"}}"#);
         assert_eq!(device.post(&of("resolve"), &resolve).status, 200);
-        assert_eq!(service.charge(order, 1250), (409, "Do not submit repeated requests".to_owned()), "{program}");
+        assert_eq!(
+            service.charge(order, 1250),
+            (409, "Do not submit repeated requests".to_owned()),
+            "{program}"
+        );
         assert!(service.charged().is_empty(), "{program}");
     }
 }

@@ -99,7 +99,7 @@ async fn answering(store: &Handle) -> Result<Duration, Failure> {
 fn survives(durability: Durability) -> &'static str {
     match durability {
         Durability::Process => {
-            "its records survive nothing beyond the process; after its end every call is a first one"
+            "its records survive nothing beyond the process that keeps them; after its end every call is a first one"
         }
         Durability::Machine => {
             "its records survive the end of the process, but a power cut can cost the last ones"

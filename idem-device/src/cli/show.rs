@@ -65,10 +65,10 @@ pub(super) fn facts(seen: &Seen, now: Timestamp) -> String {
     line("first asked", &words::moment(head.first_at, now));
     line("last began", &words::moment(head.began_at, now));
     if !words::is_never(head.ended_at) {
-        line("last ended", &words::moment(head.ended_at, now));
+        line(ended(seen), &words::moment(head.ended_at, now));
     }
     line("attempts", &attempts(seen));
-    line("if it does not end", policy(head.on_interrupt));
+    line("policy", policy(head.on_interrupt));
     if !record.by.is_empty() {
         line(decided(seen), &words::clean(&record.by));
     }
@@ -84,6 +84,16 @@ pub(super) fn facts(seen: &Seen, now: Timestamp) -> String {
     );
     line("fence", &format!("{}, generation {}", head.fence, head.generation));
     text
+}
+
+/// What the end of the last attempt was.
+fn ended(seen: &Seen) -> &'static str {
+    match (seen.record.head.state, seen.record.by.is_empty()) {
+        (State::Interrupted, _) => "interrupted",
+        (State::Done, false) => "resolved",
+        (_, false) => "reopened",
+        _ => "last ended",
+    }
 }
 
 /// The state in a sentence.

@@ -50,10 +50,8 @@ impl FromRequest<Arc<Device>> for Body {
 /// All of a body, if it is not too large, and there in time.
 pub(crate) async fn collect(request: Request, limits: Limits) -> Result<Bytes, Problem> {
     let too_large = || Problem::new(Kind::TOO_LARGE, format!("at most {} bytes", limits.body));
-    let announced = request
-        .headers()
-        .get(header::CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse().ok());
+    let announced =
+        request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if announced.is_some_and(|length: u64| length > limits.body as u64) {
         return Err(too_large());
     }

@@ -11,7 +11,7 @@ use idem::Timestamp;
 use idem::store::{Kind as ResultKind, Payload, Reopen, Reply, Request as Asked, Resolve, Store as _};
 use maud::{Markup, html};
 
-use super::form::{self, Form, SEAL};
+use super::form::{self, Form, Refused, SEAL};
 use super::list::{self, moment};
 use super::record::{find, value};
 use super::shell::{self, Shell};
@@ -184,7 +184,7 @@ async fn decide(
     };
     match sent(device, visitor, &seen, decision, request).await {
         Ok(response) => response,
-        Err(problem) => shell::failed(&problem, ROOT),
+        Err(refused) => refused.page(ROOT),
     }
 }
 
@@ -194,7 +194,7 @@ async fn sent(
     seen: &Seen,
     decision: Decision,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<Response, Refused> {
     let token = seen.token.to_string();
     let form = Form::read(device, request).await?;
     form.check(visitor, &decision.purpose(&token, form.get("fence")))?;
@@ -205,7 +205,7 @@ async fn sent(
     let changed = || {
         let detail =
             "the record has changed since you looked at it, and nothing was decided: look at it again";
-        Problem::new(Kind::NOT_OPEN, detail)
+        Refused::from(Problem::new(Kind::NOT_OPEN, detail))
     };
     // The store looks at this again, with what it is asked.
     if form.get("fence") != seen.record.head.fence.to_string() {
@@ -225,8 +225,8 @@ async fn sent(
         Ok(Reply::Reopened) => "reopened",
         Ok(Reply::Resolved) => "resolved",
         Ok(Reply::Record(_)) => return Err(changed()),
-        Ok(reply) => return Err(Problem::store("decide", &look::unexpected(visitor.store(), &reply))),
-        Err(error) => return Err(Problem::store("decide", &error)),
+        Ok(reply) => return Err(Problem::store("decide", &look::unexpected(visitor.store(), &reply)).into()),
+        Err(error) => return Err(Problem::store("decide", &error).into()),
     };
     tracing::info!(%token, namespace = %visitor.caller.namespace, by = given.name, "{outcome}");
     Ok(Redirect::to(&format!("../{token}?decided={outcome}")).into_response())

@@ -2,19 +2,52 @@
 //! own page.
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use maud::html;
 use sha2::Sha256;
 
+use super::shell::{self, Shell};
 use super::visitor::Visitor;
 use crate::device::Device;
 use crate::http::body;
-use crate::problem::{Kind, Problem};
+use crate::problem::Problem;
 
 /// The name of the field that holds a form's seal.
 pub(super) const SEAL: &str = "seal";
+
+/// Why nothing is done with a form.
+pub(super) enum Refused {
+    /// It is not one of this page's, or not this visitor's.
+    Form(&'static str),
+    Problem(Problem),
+}
+
+impl From<Problem> for Refused {
+    fn from(problem: Problem) -> Self {
+        Refused::Problem(problem)
+    }
+}
+
+impl Refused {
+    /// What the visitor is told.
+    pub(super) fn page(&self, root: &'static str) -> Response {
+        match self {
+            Refused::Problem(problem) => shell::failed(problem, root),
+            Refused::Form(why) => {
+                let page = Shell::new("Nothing was done", root).page(html! {
+                    h1 { "Nothing was done" }
+                    p.notice.bad role="alert" { (why) }
+                    p { a href=(root) { "Overview" } }
+                });
+                (StatusCode::FORBIDDEN, page).into_response()
+            }
+        }
+    }
+}
 
 /// The names and values of a form.
 pub(super) struct Form(Vec<(String, String)>);
@@ -26,19 +59,17 @@ impl Form {
     }
 
     /// Reads what a form of this page has sent.
-    pub(super) async fn read(device: &Device, request: Request) -> Result<Self, Problem> {
+    pub(super) async fn read(device: &Device, request: Request) -> Result<Self, Refused> {
         check_site(request.headers())?;
         let bytes = body::collect(request, device.limits).await?;
         Ok(Form(form_urlencoded::parse(&bytes).into_owned().collect()))
     }
 
     /// Refuses a form that was not written for this visitor and this purpose.
-    pub(super) fn check(&self, visitor: &Visitor, purpose: &str) -> Result<(), Problem> {
+    pub(super) fn check(&self, visitor: &Visitor, purpose: &str) -> Result<(), Refused> {
         let seal = URL_SAFE_NO_PAD.decode(self.get(SEAL)).unwrap_or_default();
-        sealing(visitor, purpose).verify_slice(&seal).map_err(|_| {
-            let detail = "the form was not written for you, or not by this device: open the record again";
-            Problem::new(Kind::FORM, detail)
-        })
+        let why = "The form was not written for you, or not by this device: open the record again.";
+        sealing(visitor, purpose).verify_slice(&seal).map_err(|_| Refused::Form(why))
     }
 }
 
@@ -56,7 +87,7 @@ fn sealing(visitor: &Visitor, purpose: &str) -> Hmac<Sha256> {
 }
 
 /// Refuses what a page from elsewhere has sent: browsers say where a request comes from.
-fn check_site(headers: &HeaderMap) -> Result<(), Problem> {
+fn check_site(headers: &HeaderMap) -> Result<(), Refused> {
     let text = |name| headers.get(name).map(|value: &header::HeaderValue| value.to_str().unwrap_or("?"));
     let same = match (text(header::HeaderName::from_static("sec-fetch-site")), text(header::ORIGIN)) {
         (Some(site), _) => site == "same-origin",
@@ -68,7 +99,7 @@ fn check_site(headers: &HeaderMap) -> Result<(), Problem> {
         // Not a browser: there is nobody whose browser could be misled.
         (None, None) => true,
     };
-    if same { Ok(()) } else { Err(Problem::new(Kind::FORM, "the form was sent from another site")) }
+    if same { Ok(()) } else { Err(Refused::Form("The form was sent from another site.")) }
 }
 
 #[cfg(test)]

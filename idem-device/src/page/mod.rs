@@ -61,7 +61,10 @@ pub(crate) fn routes(device: &Arc<Device>) -> Router<Arc<Device>> {
         .route("/records/{token}/reopen", get(decide::ask_reopen).post(decide::reopen))
         .route("/records/{token}/resolve", get(decide::ask_resolve).post(decide::resolve))
         .layer(from_fn_with_state(Arc::clone(device), visitor::admit));
-    let assets = Router::new().route("/assets/style.css", get(style)).route("/assets/page.js", get(script)).route("/assets/icon.svg", get(icon));
+    let assets = Router::new()
+        .route("/assets/style.css", get(style))
+        .route("/assets/page.js", get(script))
+        .route("/assets/icon.svg", get(icon));
     pages.merge(assets).layer(from_fn(protect))
 }
 
