@@ -12,7 +12,7 @@ use std::thread;
 
 use common::{Device, device, key_file};
 use idem::DeviceStore;
-use idem::store::Handle;
+use idem::store::{Handle, IntoStore as _};
 
 /// A service that runs.
 struct Service {
@@ -91,9 +91,7 @@ fn every_language_gets_the_results_of_the_others() {
     let folder = tempfile::tempdir().unwrap();
     let (keys, [key]) = key_file(folder.path(), ["shop"]);
     let device = device(&["--key-file", &keys]);
-    let store = idem::store::IntoStore::into_store(
-        &DeviceStore::builder(&device.url()).key(&key).connect_blocking().unwrap(),
-    );
+    let store = DeviceStore::builder(device.url()).key(&key).connect_blocking().unwrap().into_store();
     let (Some(python), Some(node)) = (
         Service::start("python3", "service.py", &device, &key),
         Service::start("node", "service.mjs", &device, &key),

@@ -29,11 +29,8 @@ fn interrupted(device: &Device, key: &str, function: &str, order: u64) -> String
 
 /// The call that a service makes; its body would be a second charge.
 async fn charge(device: &Device, key: &str, order: u64) -> Result<String, idem::Error> {
-    let store = idem::DeviceStore::builder(&device.url())
-        .key(key)
-        .connect()
-        .await
-        .map_err(idem::Error::connecting)?;
+    let store =
+        idem::DeviceStore::builder(device.url()).key(key).connect().await.map_err(idem::Error::connecting)?;
     let charging = async { Ok::<_, idem::Error>("charged a second time".to_owned()) };
     idem::call("orders.charge")
         .arg(&order)

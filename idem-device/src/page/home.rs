@@ -111,10 +111,10 @@ fn card(seen: &Seen, now: Timestamp) -> Markup {
 async fn counted(device: &Device, visitor: &Visitor) -> Result<Arc<Tally>, StoreError> {
     let kept = || device.page.tallies.lock().unwrap_or_else(PoisonError::into_inner);
     let namespace = &visitor.caller.namespace;
-    if let Some((at, tally)) = kept().get(namespace) {
-        if at.elapsed() < FRESH {
-            return Ok(Arc::clone(tally));
-        }
+    if let Some((at, tally)) = kept().get(namespace)
+        && at.elapsed() < FRESH
+    {
+        return Ok(Arc::clone(tally));
     }
     let tally = Arc::new(look::tally(visitor.store(), COUNTED, 200).await?);
     kept().insert(namespace.clone(), (Instant::now(), Arc::clone(&tally)));
