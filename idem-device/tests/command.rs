@@ -286,6 +286,21 @@ async fn what_is_forgotten_is_a_first_call_again() {
     assert_eq!(shop.state(running).await, Some(State::Running));
 }
 
+/// An answer that comes from no terminal is nobody's.
+#[tokio::test]
+async fn without_a_terminal_nobody_is_asked() {
+    let shop = shop().await;
+    let token = shop.interrupted("orders.charge", 7).await;
+    std::fs::write(shop.folder.path().join("yes"), "y\n").unwrap();
+    for change in [&["reopen"][..], &["resolve", "--no-result"], &["forget"]] {
+        let mut command = command(shop.folder.path(), change);
+        let yes = std::fs::File::open(shop.folder.path().join("yes")).unwrap();
+        let said = said(command.arg(token.to_string()).stdin(yes).output().unwrap());
+        assert!(said.code == 5 && said.err.contains("no terminal"), "{said:?}");
+        assert_eq!(shop.state(token).await, Some(State::Interrupted));
+    }
+}
+
 /// Somebody who reads and answers.
 #[tokio::test]
 async fn on_a_terminal_somebody_is_asked() {
