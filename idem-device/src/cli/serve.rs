@@ -122,7 +122,12 @@ impl Serve {
             (Some(certificate), Some(key)) => Some(Arc::new(Certificates::open(certificate, key)?)),
             _ => None,
         };
-        let stores = Stores::connect(&self.store).await?;
+        let stores = Stores::connect(&self.store).await.map_err(|error| match error {
+            // What a call would be told is about a call.
+            idem::Error::Store { source, .. } => source.to_string(),
+            idem::Error::Misuse { message, .. } => message.to_string(),
+            other => other.to_string(),
+        })?;
         let listener = TcpListener::bind(self.listen)
             .await
             .map_err(|error| format!("{} cannot be listened on: {error}", self.listen))?;
