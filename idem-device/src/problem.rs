@@ -125,6 +125,18 @@ impl Problem {
         if retry { problem.after(Duration::from_secs(1)) } else { problem }
     }
 
+    pub(crate) fn status(&self) -> StatusCode {
+        self.kind.status
+    }
+
+    pub(crate) fn title(&self) -> &'static str {
+        self.kind.title
+    }
+
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     pub(crate) fn into_answer(self) -> Answer {
         let object = Object::new()
             .text("type", self.kind.uri())

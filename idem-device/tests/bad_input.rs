@@ -164,7 +164,7 @@ fn names_and_values_that_are_none() {
         (&format!("/v1/records/{token}"), "no-record"),
         ("/v2/records", "no-route"),
         ("/v1/claim", "no-method"),
-        ("/", "no-route"),
+        ("/v1", "no-route"),
         ("/v1/records/%ff", "invalid-request"),
     ] {
         assert_eq!(device.get(path).problem(), problem, "{path}");

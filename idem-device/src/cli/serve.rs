@@ -198,7 +198,10 @@ async fn look(device: Arc<Device>, certificates: Option<Arc<Certificates>>) {
         let looking = tokio::task::spawn_blocking(move || {
             if let Some(keys) = &device.keys {
                 keys.look();
-                device.stores.keep(&keys.keys());
+                let keys = keys.keys();
+                device.stores.keep(&keys);
+                device.history.keep(|namespace| keys.has(namespace));
+                device.page.keep(|namespace| keys.has(namespace));
             }
             if let Some(certificates) = certificates {
                 certificates.look();
