@@ -27,7 +27,7 @@
 //! | `postgres` | the PostgreSQL store, `postgres://…`, shared by machines; it needs Rust 1.94 and a C compiler |
 //! | `redis` | the Redis store, `redis://…` and others; it needs a C compiler |
 //! | `metrics` | counters through the `metrics` facade |
-//! | `conformance` | the conformance suite, for people who write a store |
+//! | `conformance` | the conformance suite and the history checker, for people who write a store |
 
 #[cfg(feature = "device")]
 pub use idem_device_client::DeviceStore;
