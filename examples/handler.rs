@@ -3,6 +3,9 @@
 //!
 //! `cargo run --example handler`
 
+#[path = "common/http.rs"]
+mod http;
+
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -12,8 +15,7 @@ use axum::routing::post;
 use axum::{Json, Router};
 use idem::{MemoryStore, idempotent};
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
 #[derive(Serialize, Deserialize)]
@@ -82,38 +84,24 @@ async fn charge(State(shop): State<Arc<Shop>>, Json(order): Json<Order>) -> Resu
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> Result<(), http::Error> {
     let shop = Arc::new(Shop { idem: MemoryStore::new(), begun: Notify::new(), hung_up: Notify::new() });
     let service = Router::new().route("/charge", post(charge)).with_state(Arc::clone(&shop));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?;
+    let address = listener.local_addr()?.to_string();
     tokio::spawn(async move { axum::serve(listener, service).await });
 
-    let request = |order: &Order| -> Result<String, serde_json::Error> {
-        let body = serde_json::to_string(order)?;
-        Ok(format!(
-            "POST /charge HTTP/1.1\r\nHost: shop\r\nConnection: close\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n{body}",
-            body.len()
-        ))
-    };
     let order = Order { id: 7, amount_cents: 1250 };
-
     println!("client:  POST /charge");
-    let mut connection = TcpStream::connect(address).await?;
-    connection.write_all(request(&order)?.as_bytes()).await?;
+    let sent = http::post(&address, "/charge", &order).await?;
     shop.begun.notified().await;
     println!("client:  hangs up without an answer");
-    drop(connection);
+    drop(sent);
 
     for order in [order, Order { id: 7, amount_cents: 9999 }] {
         println!("client:  POST /charge again, {} cents", order.amount_cents);
-        let mut connection = TcpStream::connect(address).await?;
-        connection.write_all(request(&order)?.as_bytes()).await?;
-        let mut answer = String::new();
-        connection.read_to_string(&mut answer).await?;
-        let (head, body) = answer.split_once("\r\n\r\n").ok_or("that is no HTTP")?;
-        println!("client:  {}: {body}", head.lines().next().unwrap_or_default());
+        let (status, body) = http::post(&address, "/charge", &order).await?.answer().await?;
+        println!("client:  {status}: {body}");
     }
     Ok(())
 }

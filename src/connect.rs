@@ -1,16 +1,68 @@
 //! From a URL to a store.
 
-use idem_runtime::Error;
-#[cfg(feature = "sqlite")]
-use idem_runtime::io;
-use idem_runtime::store::{Handle, IntoStore, MemoryStore};
+use idem_runtime::store::{Handle, IntoStore, MemoryStore, StoreError};
+use idem_runtime::{Error, io};
 
-/// Where a URL leads to.
-enum Kind {
-    Memory(MemoryStore),
-    #[cfg(feature = "sqlite")]
-    Sqlite(String),
+/// A kind of store that this library knows, whether it is compiled in or not.
+struct Known {
+    schemes: &'static [&'static str],
+    /// How its URLs are written.
+    written: &'static str,
+    feature: &'static str,
+    /// Connects, and blocks meanwhile; nothing if the feature is not compiled in.
+    open: Option<fn(&str) -> Result<Handle, StoreError>>,
 }
+
+/// How a store is opened if its feature is compiled in.
+macro_rules! open {
+    ($feature:literal, $open:path) => {{
+        #[cfg(feature = $feature)]
+        let open: Option<fn(&str) -> Result<Handle, StoreError>> =
+            Some(|url| $open(url).map(IntoStore::into_store));
+        #[cfg(not(feature = $feature))]
+        let open = None;
+        open
+    }};
+}
+
+const KNOWN: &[Known] = &[
+    Known {
+        schemes: &["sqlite"],
+        written: "sqlite:FILE",
+        feature: "sqlite",
+        open: open!("sqlite", idem_sqlite::SqliteStore::open),
+    },
+    Known {
+        schemes: &[
+            "redis",
+            "rediss",
+            "redis-cluster",
+            "rediss-cluster",
+            "redis+unix",
+            "unix",
+            "valkey",
+            "valkeys",
+            "valkey-cluster",
+            "valkeys-cluster",
+            "valkey+unix",
+        ],
+        written: "redis://HOST",
+        feature: "redis",
+        open: open!("redis", idem_redis::RedisStore::connect_blocking),
+    },
+    Known {
+        schemes: &["postgres", "postgresql"],
+        written: "postgres://USER@HOST/DATABASE",
+        feature: "postgres",
+        open: open!("postgres", idem_postgres::PostgresStore::connect_blocking),
+    },
+    Known {
+        schemes: &["http", "https"],
+        written: "http://HOST:PORT",
+        feature: "device",
+        open: open!("device", idem_device_client::DeviceStore::connect_blocking),
+    },
+];
 
 /// Connects to the store that a URL names, and checks everything that can be checked now: a service does so
 /// when it starts, so that a wrong URL shows there.
@@ -19,6 +71,9 @@ enum Kind {
 /// | --- | --- | --- |
 /// | `memory:` | [`MemoryStore`]; `?max_records=N`, `?max_bytes=N` | |
 /// | `sqlite:FILE` | `SqliteStore`; `?synchronous=normal`, `?namespace=NAME`, `?time_limit=5s` | `sqlite` |
+/// | `redis://HOST:PORT`, `rediss://…`, `redis-cluster://…`, `rediss-cluster://…`, `redis+unix:///PATH` | `RedisStore`; see [its page](crate::guide::redis) | `redis` |
+/// | `postgres://USER:PASSWORD@HOST/DATABASE` | `PostgresStore`; see [its page](crate::guide::postgres) | `postgres` |
+/// | `http://HOST:PORT`, `https://HOST` | `DeviceStore`; see [the device's page](crate::guide::device) | `device` |
 ///
 /// # Errors
 /// [`Error::Misuse`] for a URL of no store, or of one whose feature is not compiled in; [`Error::Store`] if the
@@ -31,11 +86,11 @@ enum Kind {
 /// # Ok(()) }
 /// ```
 pub async fn connect(url: &str) -> Result<Handle, Error> {
-    match kind(url)? {
-        Kind::Memory(store) => Ok((&store).into_store()),
-        #[cfg(feature = "sqlite")]
-        kind => io().block(move || open(kind)).await,
+    if url.starts_with("memory:") {
+        return connect_blocking(url);
     }
+    let url = url.to_owned();
+    io().block(move || connect_blocking(&url)).await
 }
 
 /// As [`connect`], for programs without a runtime: blocks this thread.
@@ -47,41 +102,26 @@ pub async fn connect(url: &str) -> Result<Handle, Error> {
 /// assert!(idem::connect_blocking("mermory:").unwrap_err().to_string().contains("memory:"));
 /// ```
 pub fn connect_blocking(url: &str) -> Result<Handle, Error> {
-    open(kind(url)?)
-}
-
-fn open(kind: Kind) -> Result<Handle, Error> {
-    match kind {
-        Kind::Memory(store) => Ok((&store).into_store()),
-        #[cfg(feature = "sqlite")]
-        Kind::Sqlite(url) => match idem_sqlite::SqliteStore::open(&url) {
-            Ok(store) => Ok((&store).into_store()),
-            Err(error) => Err(Error::connecting(error)),
-        },
-    }
-}
-
-fn kind(url: &str) -> Result<Kind, Error> {
     let misuse = |message: String| Error::misuse("idem::connect", message);
     let Some((scheme, rest)) = url.split_once(':') else {
-        return Err(misuse(format!(
-            "`{}` is not a store's URL: write `memory:` or `sqlite:FILE`",
-            shown(url)
-        )));
+        return Err(misuse(format!("`{}` is not a store's URL: write {}", shown(url), written())));
     };
-    match scheme {
-        "memory" => memory(rest).map(Kind::Memory).map_err(misuse),
-        #[cfg(feature = "sqlite")]
-        "sqlite" => Ok(Kind::Sqlite(url.to_owned())),
-        #[cfg(not(feature = "sqlite"))]
-        "sqlite" => Err(misuse(
-            "`sqlite:` needs the feature `sqlite`, which is not compiled in: `cargo add idem-rs --features sqlite`"
-                .to_owned(),
-        )),
-        _ => Err(misuse(format!(
-            "there is no store for `{scheme}:`; write `memory:` or `sqlite:FILE`"
-        ))),
+    if scheme == "memory" {
+        return memory(rest).map(IntoStore::into_store).map_err(misuse);
     }
+    match KNOWN.iter().find(|known| known.schemes.contains(&scheme)) {
+        Some(Known { open: Some(open), .. }) => open(url).map_err(Error::connecting),
+        Some(Known { feature, .. }) => Err(misuse(format!(
+            "`{scheme}:` needs the feature `{feature}`, which is not compiled in: `cargo add idem-rs --features {feature}`"
+        ))),
+        None => Err(misuse(format!("there is no store for `{scheme}:`; write {}", written()))),
+    }
+}
+
+/// How the URLs of all stores are written.
+fn written() -> String {
+    let others: Vec<_> = KNOWN.iter().map(|known| format!("`{}`", known.written)).collect();
+    format!("`memory:` or {}", others.join(", "))
 }
 
 /// The memory store's limits.

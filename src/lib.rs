@@ -22,11 +22,19 @@
 //!
 //! | feature | adds |
 //! | --- | --- |
+//! | `device` | the idempotent device as a store, `http://…` and `https://…` |
 //! | `sqlite` | the SQLite store, `sqlite:FILE`; it needs a C compiler |
+//! | `redis` | the Redis store, `redis://…` and others; it needs a C compiler |
 //! | `metrics` | counters through the `metrics` facade |
 //! | `conformance` | the conformance suite, for people who write a store |
 
+#[cfg(feature = "device")]
+pub use idem_device_client::DeviceStore;
 pub use idem_macros::idempotent;
+#[cfg(feature = "postgres")]
+pub use idem_postgres::PostgresStore;
+#[cfg(feature = "redis")]
+pub use idem_redis::RedisStore;
 pub use idem_runtime::call::{
     Argument, Call, CurrentAttempt, Happened, Observe, Observed, OnError, OnRunning, OnStoreError, Outcome,
     current, observe, observe_blocking, on_cancel, on_duplicate, on_error, shutdown, shutdown_blocking,
@@ -35,7 +43,7 @@ pub use idem_runtime::call::{
 pub use idem_runtime::conformance;
 pub use idem_runtime::encoding::{self, unordered};
 pub use idem_runtime::store::{self, MemoryStore, OnInterrupt, Store, StoreError};
-pub use idem_runtime::{Error, Io, Text, Timestamp, Token, io};
+pub use idem_runtime::{Error, Io, Text, Timestamp, Token, digest, io};
 #[cfg(feature = "sqlite")]
 pub use idem_sqlite::SqliteStore;
 

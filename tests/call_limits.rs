@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use common::{Fault, Faulty, Place, blocking, places, wait_for_state};
-use idem::store::State;
+use idem::store::{Kind, Reply, Request, State, Store as _};
 use idem::{Error, OnInterrupt, on_cancel};
 use tokio::sync::Notify;
 
@@ -152,4 +152,36 @@ fn a_look_at_a_token_registers_nothing() {
     call.run_blocking(|| Ok::<_, Error>(ran.fetch_add(1, Ordering::SeqCst))).unwrap();
     let result = idem::call("panics").arg(&1).store(&place.store).run_blocking(|| Ok::<_, Error>(Panics(7)));
     assert_eq!(result.unwrap().0, 7, "what a result does when it is read changes nothing for its own caller");
+}
+
+#[test]
+fn a_result_that_is_too_large_for_the_store_is_done_and_not_kept() {
+    for Place { name, store, .. } in &places() {
+        let faulty = Faulty::new(store);
+        // At once, and once it is recorded in the background.
+        for (key, faults) in [(1, &[Fault::TooLarge][..]), (2, &[Fault::Fail, Fault::TooLarge])] {
+            for fault in faults {
+                faulty.plan("complete", fault.clone());
+            }
+            let call = || idem::call("too large").arg(&key).store(&faulty);
+            let first = call().run_blocking(|| Ok::<_, Error>("large".to_owned()));
+            assert_eq!(first.unwrap(), "large", "{name}: the body ended well");
+            let record = wait_for_state(store, call().token().unwrap(), State::Done);
+            assert_eq!((record.head.kind, record.result.len()), (Kind::None, 0), "{name}");
+            let duplicate = call().run_blocking(|| Ok::<_, Error>(String::new())).unwrap_err();
+            assert!(matches!(duplicate, Error::Duplicate { not_kept: true, .. }), "{name}: {duplicate}");
+        }
+        assert_eq!(faulty.count("complete"), 2 + 3, "{name}: it is asked without the result, once");
+
+        faulty.plan("claim", Fault::TooLarge);
+        let refused = idem::call("too large").arg(&3).store(&faulty).run_blocking(|| Ok::<_, Error>(()));
+        assert!(matches!(refused, Err(Error::Store { .. })), "{name}: no body without a record");
+        assert!(
+            store
+                .ask(Request::Get { token: idem::call("too large").arg(&3).token().unwrap() })
+                .wait(None)
+                .unwrap()
+                .is_ok_and(|reply| reply == Reply::Record(None))
+        );
+    }
 }

@@ -2,7 +2,7 @@
 //! in turns, in one run.
 //!
 //! `cargo run --release -p idem-benches [-- SECTION… [--dir FOLDER]]` prints a Markdown table. Sections: `token`,
-//! `memory`, `threads`, `space`, `allocations`, `sqlite`, `compile`, `future`; all of them if none is named.
+//! `memory`, `threads`, `space`, `allocations`, `sqlite`, `redis`, `compile`, `future`; all of them if none is named.
 
 mod allocations;
 mod allocator;
@@ -11,6 +11,7 @@ mod compile;
 mod future;
 mod measure;
 mod memory;
+mod redis;
 mod space;
 mod sqlite;
 mod subject;
@@ -23,8 +24,8 @@ use std::process::ExitCode;
 
 use table::Row;
 
-const SECTIONS: [&str; 8] =
-    ["token", "memory", "threads", "space", "allocations", "sqlite", "compile", "future"];
+const SECTIONS: [&str; 9] =
+    ["token", "memory", "threads", "space", "allocations", "sqlite", "redis", "compile", "future"];
 
 fn main() -> ExitCode {
     let mut sections = Vec::new();
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
     add("space", &mut space::rows);
     add("allocations", &mut allocations::rows);
     add("sqlite", &mut || sqlite::rows(&folder));
+    add("redis", &mut redis::rows);
     add("compile", &mut compile::rows);
     add("future", &mut future::rows);
     table::print(&rows);

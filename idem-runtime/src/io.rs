@@ -98,7 +98,14 @@ impl Io {
     }
 
     /// Is answered after so long by the real clock.
-    pub(crate) fn pause(&self, delay: Duration) -> Pending {
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// idem_runtime::io().pause(Duration::from_millis(1)).await.unwrap();
+    /// # }
+    /// ```
+    pub fn pause(&self, delay: Duration) -> Pending {
         self.spawn("idem-io", async move {
             tokio::time::sleep(delay).await;
             Ok(Reply::Record(None))

@@ -18,4 +18,4 @@ pub use error::Error;
 pub use io::{Io, io};
 pub use text::Text;
 pub use time::{LeaseTime, Now, Timestamp};
-pub use token::Token;
+pub use token::{Token, digest};

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use idem_runtime::Token;
 use idem_runtime::conformance::{self, Suite};
 use idem_runtime::store::{
-    Answer, Asked, AttemptId, Claim, Complete, Kind, MemoryStore, OnInterrupt, Payload, Pending, Profile,
-    Reply, Request, Store,
+    Answer, Asked, AttemptId, Claim, Complete, Finished, Kind, MemoryStore, OnInterrupt, Payload, Pending,
+    Profile, Reply, Request, State, Store,
 };
 
 #[test]
@@ -282,6 +283,35 @@ fn a_broken_store_is_found_out() {
         }
     }
     assert!(silent.is_empty(), "not seen: {silent:#?}");
+}
+
+/// A memory store whose look before a claim takes no notice of the digest.
+#[derive(Clone)]
+struct Careless(MemoryStore);
+
+impl Store for Careless {
+    fn ask(&self, request: Request) -> Asked {
+        self.0.ask(request)
+    }
+
+    fn finished(&self, token: &Token, _: &[u8]) -> Option<Finished> {
+        let record = match now(self.0.ask(Request::Get { token: *token })) {
+            Ok(Reply::Record(Some(record))) if record.head.state == State::Done => record,
+            _ => return None,
+        };
+        self.0.finished(token, &record.digest)
+    }
+
+    fn profile(&self) -> &Profile {
+        self.0.profile()
+    }
+}
+
+#[test]
+fn a_look_that_sees_something_else_than_a_claim_is_found_out() {
+    let report = Suite::new().only("claim-mismatch").run(|| Careless(MemoryStore::new()));
+    let failed = report.failures().next().expect("one check failed");
+    assert!(format!("{:?}", failed.verdict).contains("`finished` gives"), "{report}");
 }
 
 #[test]

@@ -132,7 +132,14 @@ const MUST_COMPILE: &[(&str, &[&str])] = &[
             "key::keys_are_expressions",
         ],
     ),
-    ("`skip`", &["functions::all_arguments_may_be_skipped", "functions::function_without_arguments"]),
+    (
+        "`skip`",
+        &[
+            "key::what_is_skipped_is_no_part_of_the_call",
+            "functions::all_arguments_may_be_skipped",
+            "functions::function_without_arguments",
+        ],
+    ),
     (
         "`name`",
         &[

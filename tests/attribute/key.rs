@@ -65,6 +65,21 @@ async fn a_part_may_count_while_the_rest_is_skipped() {
     assert_eq!(bench.runs(), 1);
 }
 
+#[idempotent(store = &bench.store, skip(bench, trace))]
+async fn traced(bench: &Bench, order: u64, trace: &str) -> Result<String, Error> {
+    bench.ran();
+    Ok(format!("{order} {trace}"))
+}
+
+#[tokio::test]
+async fn what_is_skipped_is_no_part_of_the_call() {
+    let bench = Bench::new();
+    assert_eq!(once!(bench, traced(&bench, 1, "a").await), "1 a");
+    assert_eq!(traced(&bench, 1, "b").await.unwrap(), "1 a");
+    assert_eq!(bench.runs(), 1);
+    assert_eq!(once!(bench, traced(&bench, 2, "b").await), "2 b");
+}
+
 #[idempotent(store = &bench.store, skip(bench), key(&a, (b)))]
 async fn by_whole(bench: &Bench, a: u64, b: &str) -> Result<u32, Error> {
     let _ = (a, b);

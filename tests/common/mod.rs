@@ -37,6 +37,7 @@ pub fn places() -> [Place; 2] {
 }
 
 /// What becomes of one request.
+#[derive(Clone)]
 pub enum Fault {
     /// It is carried out; its answer comes once the gate is open.
     HoldAnswer(Gate),
@@ -46,6 +47,8 @@ pub enum Fault {
     Fail,
     /// It is not carried out, and asking again does not help.
     Refuse,
+    /// It is not carried out, because it is too large for the store.
+    TooLarge,
     /// It is not carried out; that is said once the gate is open.
     HoldFailure(Gate),
     /// It is carried out, and the answer is lost.
@@ -174,6 +177,10 @@ impl Store for Faulty {
             Some(Fault::Refuse) => {
                 note();
                 Asked::Now(Err(StoreError::refused("faulty:", "was told to refuse")))
+            }
+            Some(Fault::TooLarge) => {
+                note();
+                Asked::Now(Err(StoreError::too_large("faulty:", "was told to find it too large")))
             }
             Some(Fault::Lose) => {
                 let _ = answered(store.ask(request.clone()));

@@ -46,7 +46,9 @@ impl<D, X, M, C> Blocking<D, X, M, C> {
         }
         match guard.within(|| caught(body)) {
             Ok(result) => {
-                let (ended, result) = outcome::ended::<R, D, X>(&mut guard, &on_error, result);
+                let within = guard.progress.within.clone();
+                let (ended, result) =
+                    within.enter(|| outcome::ended::<R, D, X>(&mut guard, &on_error, result));
                 let settled = guard.block_for_settled(ended, None);
                 outcome::given::<R, D, X>(&mut guard, settled, result)
             }

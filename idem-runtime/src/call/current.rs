@@ -77,11 +77,45 @@ impl Running {
     }
 }
 
-thread_local!(static CURRENT: RefCell<Option<Arc<Running>>> = const { RefCell::new(None) });
+/// In whose body something runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Within {
+    /// The attempt whose body it is. Of a body that runs unprotected it is what its claim may have become without
+    /// anybody knowing, or else the attempt around it.
+    pub(crate) innermost: Option<Arc<Running>>,
+    /// Whether the body runs unprotected, and so has no attempt that it could know of.
+    pub(crate) unprotected: bool,
+}
 
-/// The attempt in whose body this thread is.
+impl Within {
+    /// In no body.
+    pub(crate) const NONE: Within = Within { innermost: None, unprotected: false };
+
+    /// Runs a part of the body.
+    pub(crate) fn enter<T>(&self, run: impl FnOnce() -> T) -> T {
+        struct Back(Within);
+        impl Drop for Back {
+            fn drop(&mut self) {
+                let before = std::mem::take(&mut self.0);
+                let _ = CURRENT.try_with(|current| current.replace(before));
+            }
+        }
+        let _back = Back(CURRENT.try_with(|current| current.replace(self.clone())).unwrap_or(Within::NONE));
+        run()
+    }
+}
+
+impl Default for Within {
+    fn default() -> Self {
+        Within::NONE
+    }
+}
+
+thread_local!(static CURRENT: RefCell<Within> = const { RefCell::new(Within::NONE) });
+
+/// The attempt in whose body this thread is, if only for those who would wait for it.
 pub(crate) fn running() -> Option<Arc<Running>> {
-    CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+    CURRENT.try_with(|current| current.borrow().innermost.clone()).ok().flatten()
 }
 
 /// Whether this thread is in the body of an attempt of this token on this store, however deep.
@@ -94,19 +128,6 @@ pub(crate) fn is_within(innermost: Option<&Arc<Running>>, token: Token, store: &
         next = running.parent.as_ref();
     }
     false
-}
-
-/// Runs a part of a body with its attempt as the current one.
-pub(crate) fn within<T>(attempt: Option<Arc<Running>>, run: impl FnOnce() -> T) -> T {
-    struct Back(Option<Arc<Running>>);
-    impl Drop for Back {
-        fn drop(&mut self) {
-            let before = self.0.take();
-            let _ = CURRENT.try_with(|current| current.replace(before));
-        }
-    }
-    let _back = Back(CURRENT.try_with(|current| current.replace(attempt)).ok().flatten());
-    run()
 }
 
 /// The attempt that this body is an execution of; nothing outside of bodies, and in one that runs unprotected.
@@ -128,7 +149,8 @@ pub(crate) fn within<T>(attempt: Option<Arc<Running>>, run: impl FnOnce() -> T) 
 /// ```
 #[must_use]
 pub fn current() -> Option<CurrentAttempt> {
-    running().map(CurrentAttempt)
+    let protected = CURRENT.try_with(|current| !current.borrow().unprotected).unwrap_or(false);
+    protected.then(running).flatten().map(CurrentAttempt)
 }
 
 /// The running attempt.

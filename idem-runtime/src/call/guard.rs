@@ -6,7 +6,6 @@ use std::task::{Context, Poll};
 use tracing::Span;
 use tracing::field::Empty;
 
-use super::current;
 use super::machine::{At, Entry, Step, Wait};
 use super::prepared::Prepared;
 use crate::io::io;
@@ -24,7 +23,7 @@ impl Guard {
     /// Runs a part of the body, with its attempt as the current one and in its span.
     pub(crate) fn within<T>(&self, run: impl FnOnce() -> T) -> T {
         let _entered = self.entered();
-        current::within(self.progress.running.clone(), run)
+        self.progress.within.enter(run)
     }
 
     fn entered(&self) -> Option<tracing::span::EnteredSpan> {

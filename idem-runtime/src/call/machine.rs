@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tracing::Span;
 
-use super::current::{self, Running};
+use super::current::{self, Running, Within};
 use super::guard;
 use super::keeper::{self, Kept};
 use super::observe::{self, Happened, Observed, Slot};
@@ -33,7 +33,8 @@ pub(crate) struct Progress {
     pub(super) untold: Option<OnRunning>,
     /// The attempt in whose body this call was made.
     parent: Option<Arc<Running>>,
-    pub(super) running: Option<Arc<Running>>,
+    /// What calls in its body are within.
+    pub(super) within: Within,
     pub(super) kept: Option<Kept>,
     pub(super) grant: Option<Grant>,
     /// When the claim was sent last, where its lease must be looked at.
@@ -51,7 +52,7 @@ pub(crate) struct Progress {
     pub(super) keeps: bool,
     /// The call's token, once it was made.
     token: Token,
-    /// Whether the claim was made.
+    /// Whether all is known that a claim needs.
     made: bool,
 }
 
@@ -132,7 +133,7 @@ const GUARDED: Duration = Duration::from_secs(1 << 40);
 
 impl Prepared {
     pub(super) fn token_now(&self) -> Token {
-        self.claim.token
+        self.progress.token
     }
 
     pub(super) fn attempt(&self) -> AttemptId {
@@ -176,6 +177,7 @@ impl Prepared {
                 if self.options.on_store_error == Some(OnStoreError::Run) {
                     // There is nothing to record in, and the caller has said that this is fine.
                     tracing::warn!(function = %self.text(), error = %source, "runs unprotected: there is no store");
+                    self.progress.parent = current::running();
                     return Step::Enter(Entry::Body);
                 }
                 let function = self.text().clone();
@@ -196,11 +198,32 @@ impl Prepared {
         }
     }
 
-    /// Makes token and claim, and sends the claim.
+    /// Looks whether this is a duplicate of a finished call, and else makes and sends the claim.
     fn make_claim(&mut self) -> Step {
-        match self.try_make_claim() {
-            Ok(()) => self.ask(),
-            Err(error) => refuse(error),
+        if let Err(error) = self.make_digest() {
+            return refuse(error);
+        }
+        let profile = self.handle().profile();
+        if self.options.record_arguments && !profile.takes_arguments {
+            let message = format!(
+                "it says `record_arguments`, and no arguments may be sent to the store {}: leave `record_arguments` out, or \
+                 `?send=token` out of the store's URL",
+                profile.name
+            );
+            return refuse(Error::misuse(self.text().clone(), message));
+        }
+        let outlives = profile.durability > Durability::Process;
+        self.progress.made = true;
+        if outlives {
+            self.warn_of_derived_text();
+        }
+        self.progress.span = guard::span(self);
+        match self.handle().finished(&self.progress.token, &self.digest) {
+            Some(finished) => Step::Enter(Entry::Replay(finished)),
+            None => {
+                self.fill();
+                self.ask()
+            }
         }
     }
 
@@ -222,24 +245,18 @@ impl Prepared {
         Ok(token)
     }
 
-    fn try_make_claim(&mut self) -> Result<(), Error> {
-        let token = self.progress.token;
+    /// Makes the claim.
+    fn fill(&mut self) {
         let lease = self.options.lease_or_default();
         let profile = self.handle().profile();
         let (guarded, wants) = (profile.guarded, profile.wants_arguments);
-        if profile.durability > Durability::Process {
-            self.warn_of_derived_text();
-        }
         let lease = match self.options.max_run {
             _ if !guarded => lease,
             Some(most) => most.saturating_add(lease),
             None => GUARDED,
         };
-        self.fill_claim(token, lease, wants)?;
-        self.progress.made = true;
+        self.fill_claim(self.progress.token, lease, wants);
         self.progress.parent = current::running();
-        self.progress.span = guard::span(self);
-        Ok(())
     }
 
     /// Sends the claim.
@@ -360,7 +377,8 @@ impl Prepared {
             *self.progress.ask_until.get_or_insert_with(|| now.checked_add(limit).unwrap_or(now + GUARDED));
         let pause = self.progress.pause.clamp(Duration::from_millis(5), Duration::from_millis(500));
         self.progress.pause = pause * 2;
-        if error.fault() != Fault::Refused && now + pause < until {
+        let in_vain = matches!(error.fault(), Fault::Refused | Fault::TooLarge);
+        if !in_vain && now + pause < until {
             return Step::Wait(Wait::Pause(pause));
         }
         if self.options.on_store_error == Some(OnStoreError::Run) {
@@ -389,7 +407,10 @@ impl Prepared {
     /// must be asked again.
     pub(super) fn begin_body(&mut self) -> bool {
         let Some(grant) = self.progress.grant else {
-            // Unprotected.
+            // Its claim may be in the store all the same: a call that waited for that would wait for itself.
+            let running = self.store.is_some().then(|| self.running(Grant::default()));
+            let innermost = running.or_else(|| self.progress.parent.clone());
+            self.progress.within = Within { innermost, unprotected: true };
             self.progress.at = At::Body;
             return true;
         };
@@ -408,9 +429,7 @@ impl Prepared {
                 return false;
             }
         }
-        let parent = self.progress.parent.clone();
-        let running = Running::new(self.handle().clone(), self.text().clone(), &self.claim, grant, parent);
-        let running = Arc::new(running);
+        let running = self.running(grant);
         let guarded = self.handle().profile().guarded;
         if let Some(sent) = self.progress.sent.filter(|_| !guarded) {
             self.progress.kept = Some(keeper::keep(Arc::clone(&running), sent, self.options.max_run));
@@ -418,9 +437,14 @@ impl Prepared {
         if let Some(span) = &self.progress.span {
             span.record("attempt", grant.number);
         }
-        self.progress.running = Some(running);
+        self.progress.within = Within { innermost: Some(running), unprotected: false };
         self.progress.at = At::Body;
         true
+    }
+
+    fn running(&self, grant: Grant) -> Arc<Running> {
+        let parent = self.progress.parent.clone();
+        Arc::new(Running::new(self.handle().clone(), self.text().clone(), &self.claim, grant, parent))
     }
 
     pub(super) fn release(&self) -> Request {
@@ -430,7 +454,7 @@ impl Prepared {
     /// What is told about this call; made only if somebody wants to know.
     pub(super) fn tell(&mut self, happened: Happened, change: impl FnOnce(&mut Observed)) {
         let Some(slot) = self.progress.observer.take() else { return };
-        let token = self.progress.made.then_some(self.claim.token);
+        let token = self.progress.made.then_some(self.progress.token);
         let mut observed = Observed::new(self.text().clone(), token);
         observed.happened = happened;
         observed.waited = self.progress.waited;

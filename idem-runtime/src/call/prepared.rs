@@ -31,6 +31,8 @@ pub(crate) struct Prepared {
     values: Vec<u8>,
     count: usize,
     verified: Verified,
+    /// The digest of the verified arguments, once it is made.
+    pub(super) digest: Vec<u8>,
     /// The token's encoding.
     encoding: Vec<u8>,
     /// How far the call has come.
@@ -67,6 +69,7 @@ impl Prepared {
                 values: Vec::new(),
                 count: 0,
                 verified: Verified::default(),
+                digest: Vec::new(),
                 encoding: Vec::new(),
                 progress: Progress::default(),
             }),
@@ -162,25 +165,27 @@ impl Prepared {
         self.called.check(self.count)
     }
 
-    /// Fills in the claim, so that it can be sent. The store must be known.
-    pub(crate) fn fill_claim(
-        &mut self,
-        token: Token,
-        lease: Duration,
-        wants_arguments: bool,
-    ) -> Result<(), Error> {
+    /// Makes the digest of the verified arguments.
+    pub(crate) fn make_digest(&mut self) -> Result<(), Error> {
         self.verified.sort().map_err(|name| {
             Error::misuse(
                 self.called.text().clone(),
                 Text::from(format!("its argument `{name}` is verified twice")),
             )
         })?;
+        self.digest.clear();
+        self.verified.digest(&mut self.digest);
+        Ok(())
+    }
+
+    /// Fills in the claim, so that it can be sent.
+    pub(crate) fn fill_claim(&mut self, token: Token, lease: Duration, wants_arguments: bool) {
         // Nobody else holds it any more, nearly always: what a store keeps of a claim it copies.
         let claim = Arc::make_mut(&mut self.claim);
         claim.token = token;
         claim.attempt = AttemptId::random();
         claim.digest.clear();
-        self.verified.digest(&mut claim.digest);
+        claim.digest.extend_from_slice(&self.digest);
         claim.accept = None;
         claim.lease = lease;
         claim.ttl = self.options.ttl_or_default();
@@ -201,7 +206,6 @@ impl Prepared {
             self.verified.values(&mut verified);
             Arguments::new(key, verified)
         });
-        Ok(())
     }
 
     /// A copy of the claim that can be changed, in place of one that was sent.

@@ -28,6 +28,16 @@ pin_project! {
         stage: Stage<R>,
         keeps: PhantomData<fn() -> D>,
     }
+
+    impl<R, F, D, X, M> PinnedDrop for Run<R, F, D, X, M> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            // What a body does while it is dropped in its middle, it does in its attempt.
+            if let Stage::Body = this.stage {
+                this.guard.within(|| this.body.set(None));
+            }
+        }
+    }
 }
 
 /// How far the call is. What is large is boxed: it is there only while a store answers.
@@ -137,7 +147,9 @@ where
                         Ok(Poll::Pending) => return Poll::Pending,
                         Ok(Poll::Ready(result)) => {
                             let policy = this.policy.as_ref().expect("a call ends once");
-                            let (ended, result) = outcome::ended::<R, D, X>(this.guard, &policy.0, result);
+                            let within = this.guard.progress.within.clone();
+                            let (ended, result) =
+                                within.enter(|| outcome::ended::<R, D, X>(this.guard, &policy.0, result));
                             let told = this.guard.settle(ended);
                             this.body.set(None);
                             match told {
@@ -152,7 +164,7 @@ where
                         }
                         Err(payload) => {
                             // What the body holds is dropped first; if that panics, too, the guard tells the store.
-                            this.body.set(None);
+                            this.guard.within(|| this.body.set(None));
                             match this.guard.settle(Ended::Unknown) {
                                 Told::Over(_) => std::panic::resume_unwind(payload),
                                 Told::Wait => {

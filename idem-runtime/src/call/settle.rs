@@ -7,9 +7,11 @@ use super::keeper::Kept;
 use super::machine::{At, Wait};
 use super::observe::Happened;
 use super::prepared::Prepared;
-use crate::Text;
 use crate::io::io;
-use crate::store::{Answer, Asked, Complete, Finished, Handle, Kind, Payload, Pending, Reply, Request};
+use crate::store::{
+    Answer, Asked, Complete, Fault, Finished, Handle, Kind, Payload, Pending, Reply, Request,
+};
+use crate::{Text, Token};
 
 /// How long a panic is held back until the store was told.
 pub(super) const PANIC_LIMIT: Duration = Duration::from_secs(1);
@@ -74,11 +76,7 @@ impl Prepared {
         let (kind, result) = match ended {
             Ended::Kept(kind, result) => (kind, result),
             Ended::NotKept(why) => {
-                tracing::warn!(
-                    function = %self.text(), token = %token,
-                    "the result is not kept, so duplicates are told `Do not submit repeated requests`: {why}"
-                );
-                count("idem_results_not_kept", self.text());
+                not_kept(self.text(), token, &why);
                 (Kind::None, Payload::default())
             }
             Ended::Freed => return self.release(),
@@ -131,7 +129,13 @@ impl Prepared {
             answer => {
                 let store = self.store.clone().expect("what was asked of a store has a store");
                 self.executed(Happened::Executed, false);
-                self.log_unrecorded(&request, &answer);
+                let request = match without_result(&request, &answer) {
+                    Some(smaller) => smaller,
+                    None => {
+                        self.log_unrecorded(&request, &answer);
+                        request
+                    }
+                };
                 self.progress.kept = kept;
                 self.carry(store, request, None);
                 Settled::Own
@@ -186,6 +190,29 @@ impl Prepared {
     }
 }
 
+fn not_kept(function: &Text, token: Token, why: &str) {
+    tracing::warn!(
+        %function, %token,
+        "the result is not kept, so duplicates are told `Do not submit repeated requests`: {why}"
+    );
+    count("idem_results_not_kept", function);
+}
+
+/// What is recorded instead of a result that is too large for the store.
+fn without_result(request: &Request, answer: &Answer) -> Option<Request> {
+    match (request, answer) {
+        (Request::Complete(complete), Err(error))
+            if error.fault() == Fault::TooLarge && complete.kind != Kind::None =>
+        {
+            not_kept(&complete.function, complete.token, &error.to_string());
+            let mut smaller = Complete::clone(complete);
+            (smaller.kind, smaller.result) = (Kind::None, Payload::default());
+            Some(Request::Complete(Arc::new(smaller)))
+        }
+        _ => None,
+    }
+}
+
 #[cfg(feature = "metrics")]
 pub(super) fn counted(function: &Text, outcome: &'static str) {
     metrics::counter!("idem_calls", "function" => function.to_string(), "outcome" => outcome).increment(1);
@@ -206,7 +233,7 @@ fn count(_: &'static str, _: &Text) {}
 /// once is settled here; the rest goes on on `idem-io`.
 fn carry(
     store: Handle,
-    request: Request,
+    mut request: Request,
     asked: Option<Pending>,
     function: Text,
     ttl: Duration,
@@ -229,7 +256,13 @@ fn carry(
         let mut pause = Duration::from_millis(20);
         let mut asked = first;
         loop {
-            let Err(error) = asked.await else { return };
+            let answer = asked.await;
+            if let Some(smaller) = without_result(&request, &answer) {
+                request = smaller;
+                asked = store.ask(request.clone());
+                continue;
+            }
+            let Err(error) = answer else { return };
             if until.is_some_and(|until| Instant::now() + pause >= until) {
                 tracing::error!(
                     %function, operation = request.operation(), %error,

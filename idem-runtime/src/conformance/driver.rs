@@ -12,7 +12,7 @@ use crate::store::{
     Pending, Query, Record, Reopen, Reply, Request, Resolve, State,
 };
 use crate::token::digest::Verified;
-use crate::{Text, Token};
+use crate::{Text, Timestamp, Token};
 
 /// A lease or a life that no check outlasts.
 pub(super) const LONG: Duration = Duration::from_secs(600);
@@ -171,10 +171,20 @@ impl Call {
     /// Asks, and waits for the answer.
     pub(super) fn ask(&self, request: Request) -> Outcome<Reply> {
         let operation = request.operation();
-        match self.start(request) {
-            Asked::Now(answer) => answer.map_err(|error| format!("`{operation}` failed: {error}").into()),
-            Asked::Later(pending) => self.answer(operation, pending),
+        // A call looks before it claims: what it sees is what a claim is answered with.
+        let seen = match &request {
+            Request::Claim(claim) => self.store.finished(&claim.token, &claim.digest),
+            _ => None,
+        };
+        let reply = match self.start(request) {
+            Asked::Now(answer) => answer.map_err(|error| format!("`{operation}` failed: {error}"))?,
+            Asked::Later(pending) => self.answer(operation, pending)?,
+        };
+        if let Some(seen) = seen.filter(|seen| seen.expires_at > Timestamp::now()) {
+            let same = matches!(&reply, Reply::Done(finished) if *finished == seen);
+            ensure!(same, "`finished` gives {seen:?}, and a claim is answered with {reply:?}");
         }
+        Ok(reply)
     }
 
     /// Waits for an answer.

@@ -24,25 +24,25 @@ pub(super) const NEGATIVE_BIGNUM: u64 = 3;
 
 /// Appends the head of a text of `len` bytes.
 #[inline]
-pub(crate) fn text_header(len: usize, out: &mut Vec<u8>) {
+pub fn text_header(len: usize, out: &mut Vec<u8>) {
     write(TEXT, len as u64, out);
 }
 
 /// Appends the head of a byte string of `len` bytes.
 #[inline]
-pub(crate) fn bytes_header(len: usize, out: &mut Vec<u8>) {
+pub fn bytes_header(len: usize, out: &mut Vec<u8>) {
     write(BYTES, len as u64, out);
 }
 
-/// Appends the head of an array of `len` elements.
+/// Appends the head of an array of `len` elements, which follow.
 #[inline]
-pub(crate) fn array_header(len: usize, out: &mut Vec<u8>) {
+pub fn array_header(len: usize, out: &mut Vec<u8>) {
     write(ARRAY, len as u64, out);
 }
 
-/// Appends the head of a map of `len` entries.
+/// Appends the head of a map of `len` entries, which follow: each a key and its value, in the order of the keys.
 #[inline]
-pub(crate) fn map_header(len: usize, out: &mut Vec<u8>) {
+pub fn map_header(len: usize, out: &mut Vec<u8>) {
     write(MAP, len as u64, out);
 }
 

@@ -47,7 +47,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use error::{DecodeError, EncodeError};
-pub(crate) use head::{array_header, map_header, text_header};
+pub use head::{array_header, bytes_header, map_header, text_header};
 pub use unordered::Unordered;
 
 /// How deep arrays and maps may nest in one another.
@@ -102,6 +102,93 @@ pub fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     let value = T::deserialize(&mut decoder)?;
     decoder.finish()?;
     Ok(value)
+}
+
+/// The entries of an encoded map with text keys: each name, and its value, still encoded.
+///
+/// For whoever passes values on without knowing their types.
+///
+/// ```
+/// use idem_runtime::encoding::{entries, to_vec};
+/// use std::collections::BTreeMap;
+///
+/// let bytes = to_vec(&BTreeMap::from([("amount", 250), ("order", 7)]))?;
+/// assert_eq!(entries(&bytes)?, [("order", &b"\x07"[..]), ("amount", b"\x18\xfa")]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+///
+/// Bytes that are not such a map, or go on after it.
+pub fn entries(bytes: &[u8]) -> Result<Vec<(&str, &[u8])>, DecodeError> {
+    let mut reader = read::Reader::new(bytes);
+    let read::Item::Map(len) = reader.item()? else {
+        return Err(DecodeError::new("expected a map"));
+    };
+    let mut entries = Vec::with_capacity(len.min(64));
+    for _ in 0..len {
+        let read::Item::Text(name) = reader.item()? else {
+            return Err(DecodeError::new("expected a map with texts as keys"));
+        };
+        let before = reader.rest();
+        reader.skip()?;
+        entries.push((name, &before[..before.len() - reader.rest().len()]));
+    }
+    if reader.rest().is_empty() { Ok(entries) } else { Err(DecodeError::new("something follows the map")) }
+}
+
+/// The elements of an encoded array, each still encoded.
+///
+/// ```
+/// use idem_runtime::encoding::{elements, to_vec};
+/// assert_eq!(elements(&to_vec(&(7, "ann"))?)?, [&b"\x07"[..], b"\x63ann"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+///
+/// Bytes that are not an array, or go on after it.
+pub fn elements(bytes: &[u8]) -> Result<Vec<&[u8]>, DecodeError> {
+    let mut reader = read::Reader::new(bytes);
+    let read::Item::Array(len) = reader.item()? else {
+        return Err(DecodeError::new("expected an array"));
+    };
+    let mut elements = Vec::with_capacity(len.min(64));
+    for _ in 0..len {
+        let before = reader.rest();
+        reader.skip()?;
+        elements.push(&before[..before.len() - reader.rest().len()]);
+    }
+    if reader.rest().is_empty() { Ok(elements) } else { Err(DecodeError::new("something follows the array")) }
+}
+
+/// Whether these bytes are one value in CBOR's shortest form. The order of a map's keys is not looked at.
+///
+/// ```
+/// use idem_runtime::encoding::is_encoding;
+/// assert!(is_encoding(b"\x82\x07\x63ann"));
+/// assert!(!is_encoding(b"\x82\x07"));
+/// ```
+#[must_use]
+pub fn is_encoding(bytes: &[u8]) -> bool {
+    let mut reader = read::Reader::new(bytes);
+    reader.skip().is_ok() && reader.rest().is_empty()
+}
+
+/// The content of an encoded byte string, if these bytes are one.
+///
+/// ```
+/// use idem_runtime::encoding::bytes;
+/// assert_eq!(bytes(b"\x43ann"), Some(&b"ann"[..]));
+/// assert_eq!(bytes(b"\x63ann"), None);
+/// ```
+#[must_use]
+pub fn bytes(encoding: &[u8]) -> Option<&[u8]> {
+    let mut reader = read::Reader::new(encoding);
+    match reader.item() {
+        Ok(read::Item::Bytes(bytes)) if reader.rest().is_empty() => Some(bytes),
+        _ => None,
+    }
 }
 
 /// A set (or any collection whose order means nothing) as a value: an array of its elements,

@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 use self::limits::Limits;
 use self::shard::{PartGuard, Shards};
 use super::packed::Packed;
-use super::protocol::{self, Change, Verdict};
+use super::protocol::{self, Change};
 use super::record::{Payload, Record, State};
-use super::{Answer, Asked, Durability, Handle, Pending, Profile, Reply, Request, Store};
+use super::{Answer, Asked, Durability, Finished, Handle, Pending, Profile, Reply, Request, Store};
 use crate::Token;
 use crate::io::io;
 use crate::time::{LeaseTime, Now, Timestamp, micros};
@@ -116,6 +116,10 @@ impl Store for MemoryStore {
         self.inner.ask(request)
     }
 
+    fn finished(&self, token: &Token, digest: &[u8]) -> Option<Finished> {
+        self.inner.finished(token, digest)
+    }
+
     fn profile(&self) -> &Profile {
         &self.inner.profile
     }
@@ -154,7 +158,10 @@ impl Store for Inner {
             Request::List(query) => Ok(Reply::Page(self.list(query))),
             Request::Purge { limit } => Ok(Reply::Purged(self.purge(*limit))),
             Request::Watch { token, limit } => return self.watch(*token, *limit),
-            Request::Claim(claim) => self.settle(&claim.token, &request),
+            Request::Claim(claim) => match self.finished(&claim.token, &claim.digest) {
+                Some(finished) => Ok(Reply::Done(finished)),
+                None => self.settle(&claim.token, &request),
+            },
             Request::Complete(complete) => self.settle(&complete.token, &request),
             Request::Reopen(reopen) => self.settle(&reopen.token, &request),
             Request::Resolve(resolve) => self.settle(&resolve.token, &request),
@@ -164,6 +171,22 @@ impl Store for Inner {
             | Request::Forget { token }
             | Request::Get { token } => self.settle(token, &request),
         })
+    }
+
+    /// Nothing is copied but a short result, and no clock that takes time is looked at.
+    #[inline]
+    fn finished(&self, token: &Token, digest: &[u8]) -> Option<Finished> {
+        let part = self.shards.of(token).read();
+        let record = part.find(token)?;
+        // A done record has no lease.
+        let now = Now { wall: roughly_now(), lease: LeaseTime::default() };
+        // Which of them is about to expire is not seen by that clock.
+        if record.expires() <= now.wall.after(TICK) {
+            return None;
+        }
+        let head = record.head();
+        protocol::answers(record.view(&head), digest, &now)
+            .then(|| protocol::finished(&head, Payload::packed(record)))
     }
 
     fn profile(&self) -> &Profile {
@@ -181,20 +204,8 @@ impl Inner {
     }
 
     /// Carries out a request about one token.
-    #[inline]
-    fn settle(&self, token: &Token, request: &Request) -> Answer {
-        if let Request::Claim(_) = request {
-            if let Some(reply) =
-                self.shards.of(token).read().find(token).and_then(|record| duplicate(record, request))
-            {
-                return Ok(reply);
-            }
-        }
-        self.decide(token, request)
-    }
-
     #[inline(never)]
-    fn decide(&self, token: &Token, request: &Request) -> Answer {
+    fn settle(&self, token: &Token, request: &Request) -> Answer {
         let shard = self.shards.of(token).write();
         let now = self.now();
         let found = shard.find(token);
@@ -284,28 +295,6 @@ impl Inner {
         let record = record.map(|record| Arc::new(record.unpack()));
         drop(shard);
         responder.answer(Ok(Reply::Record(record)));
-    }
-}
-
-/// What a duplicate of a done record is answered with: nothing is copied, and no clock that takes time is looked
-/// at. Nothing for any other record, nor for one that is about to expire.
-#[inline]
-fn duplicate(record: &Packed, request: &Request) -> Option<Reply> {
-    if record.state() != State::Done {
-        return None;
-    }
-    // A done record has no lease.
-    let now = Now { wall: roughly_now(), lease: LeaseTime::default() };
-    if record.expires() <= now.wall.after(TICK) {
-        return None;
-    }
-    let head = record.head();
-    let decision = protocol::decide(Some(record.view(&head)), request, &now, || 0);
-    match (decision.verdict, decision.change) {
-        (Verdict::Done, Change::Nothing) => {
-            Some(Reply::Done(protocol::finished(&head, Payload::packed(record))))
-        }
-        _ => None,
     }
 }
 

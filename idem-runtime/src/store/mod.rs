@@ -24,7 +24,7 @@ pub use record::{AttemptId, Head, Kind, Listed, OnInterrupt, Payload, Record, St
 pub use reply::{Answer, Fault, Finished, Grant, Page, Reply, StoreError};
 pub use request::{Arguments, Claim, Complete, Query, Reopen, Request, Resolve};
 
-use crate::Text;
+use crate::{Text, Token};
 
 /// Where records are kept.
 ///
@@ -34,6 +34,17 @@ use crate::Text;
 pub trait Store: Send + Sync + 'static {
     /// Starts one operation.
     fn ask(&self, request: Request) -> Asked;
+
+    /// What a claim of this token and digest, whoever's, would be answered with, if the record is done and the store
+    /// can see that at once, on this thread, for less than a claim costs. A call looks here first, so that a duplicate
+    /// makes no claim; with nothing it claims.
+    ///
+    /// Nothing, if not implemented. A store that has to ask somebody, or to read a file, leaves it so: a first call
+    /// would do that twice.
+    fn finished(&self, token: &Token, digest: &[u8]) -> Option<Finished> {
+        let _ = (token, digest);
+        None
+    }
 
     /// What the store is and promises. Clones of one store give the same reference.
     fn profile(&self) -> &Profile;
@@ -82,6 +93,8 @@ pub struct Profile {
     pub durability: Durability,
     /// Whether it makes the token itself, and so needs scope, function and arguments in a claim.
     pub wants_arguments: bool,
+    /// Whether it can keep arguments. A function that says `record_arguments` needs a store that can.
+    pub takes_arguments: bool,
     /// Whether an attempt's guard is the sign of life, so that leases need no renewal: only where every
     /// record ends with the process.
     pub guarded: bool,
@@ -97,6 +110,7 @@ impl Profile {
             name: name.into(),
             durability,
             wants_arguments: false,
+            takes_arguments: true,
             guarded: false,
             time_limit: Duration::from_secs(5),
         }
@@ -148,6 +162,10 @@ impl std::ops::Deref for Handle {
 impl Store for Handle {
     fn ask(&self, request: Request) -> Asked {
         (**self).ask(request)
+    }
+
+    fn finished(&self, token: &Token, digest: &[u8]) -> Option<Finished> {
+        (**self).finished(token, digest)
     }
 
     fn profile(&self) -> &Profile {

@@ -152,6 +152,20 @@ pub fn decide(
     }
 }
 
+/// Whether a claim with this digest, whoever's, is answered [`Verdict::Done`] and changes nothing: what a duplicate
+/// of a finished call comes to, without a claim.
+#[must_use]
+#[inline]
+pub fn answers(found: View<'_>, digest: &[u8], now: &Now) -> bool {
+    found.head.state == State::Done && !expired(found.head, now) && same(found.digest, digest)
+}
+
+/// Most calls verify nothing: asking that first spares them a call that compares no bytes.
+#[inline]
+fn same(digest: &[u8], other: &[u8]) -> bool {
+    digest.is_empty() && other.is_empty() || digest == other
+}
+
 /// The record after a [`Change::Whole`]: the new head, and everything that the request carries.
 #[must_use]
 pub fn carried(before: Option<Record>, head: Head, request: &Request) -> Record {

@@ -1,5 +1,6 @@
 //! What a store holds under a token.
 
+use std::cell::Cell;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
@@ -9,6 +10,9 @@ use std::time::Duration;
 use super::packed::Packed;
 use crate::time::{LeaseTime, Timestamp};
 use crate::{Text, Token};
+
+/// The process that drew, and the next id to give.
+type Next = (u32, u128);
 
 /// A random 128-bit number that stands for one execution of the body.
 ///
@@ -26,29 +30,34 @@ impl AttemptId {
 
     /// A new attempt id, different from every other one in any process.
     ///
-    /// Each thread draws 128 bits from the operating system and counts on from there, so that asking for
-    /// the next one costs no system call.
+    /// Each thread draws 128 bits from the operating system and counts on from there; a forked child, which has its
+    /// parent's memory, draws its own.
     #[must_use]
     pub fn random() -> Self {
-        use std::cell::Cell;
-        thread_local!(static NEXT: Cell<u128> = const { Cell::new(0) });
+        thread_local!(static NEXT: Cell<Next> = const { Cell::new((0, 0)) });
+        let process = std::process::id();
+        let id = NEXT.try_with(|next| Self::next(next, process));
+        id.unwrap_or_else(|_| Self::next(&Cell::new((0, 0)), process))
+    }
+
+    /// The next id that this process may give.
+    fn next(next: &Cell<Next>, process: u32) -> Self {
         let fresh = || {
             let mut bytes = [0; 16];
             // Without randomness two processes could take each other for themselves.
             getrandom::fill(&mut bytes).expect("the operating system gives random numbers");
             u128::from_ne_bytes(bytes)
         };
-        let id = NEXT
-            .try_with(|next| {
-                let id = match next.get() {
-                    0 => fresh(),
-                    id => id,
-                };
-                next.set(id.wrapping_add(1));
-                id
-            })
-            .unwrap_or_else(|_| fresh());
-        if id == 0 { Self::random() } else { AttemptId(id) }
+        let mut id = match next.get() {
+            (drawn_by, id) if drawn_by == process => id,
+            _ => 0,
+        };
+        // 0 is nobody's.
+        while id == 0 {
+            id = fresh();
+        }
+        next.set((process, id.wrapping_add(1)));
+        AttemptId(id)
     }
 
     /// The id as 16 bytes, most significant first.
@@ -291,5 +300,22 @@ impl Listed {
     #[must_use]
     pub fn new(token: Token, record: Record) -> Self {
         Listed { token, record }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forked_child_draws_attempt_ids_of_its_own() {
+        let parent = Cell::new((0, 0));
+        let first = AttemptId::next(&parent, 1);
+        // A fork copies what the parent has come to.
+        let child = Cell::new(parent.get());
+        assert_eq!(AttemptId::next(&parent, 1), AttemptId(first.0.wrapping_add(1)));
+        let of_child = AttemptId::next(&child, 2);
+        assert!(of_child.0.abs_diff(first.0) > 1 << 64, "{of_child} and {first}");
+        assert_eq!(AttemptId::next(&child, 2), AttemptId(of_child.0.wrapping_add(1)));
     }
 }

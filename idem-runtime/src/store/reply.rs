@@ -146,6 +146,9 @@ pub enum Fault {
     /// It was not carried out, and asking again at once does not help: the store is full, read-only, or
     /// not one of ours.
     Refused,
+    /// It was not carried out and never will be: it is larger than what the store can hold. A result is then left
+    /// out, and the rest recorded.
+    TooLarge,
 }
 
 impl StoreError {
@@ -165,6 +168,12 @@ impl StoreError {
     #[must_use]
     pub fn refused(store: impl Into<Text>, message: impl Into<Text>) -> Self {
         Self::new(Fault::Refused, store, message)
+    }
+
+    /// The request was not carried out, because the store holds nothing so large.
+    #[must_use]
+    pub fn too_large(store: impl Into<Text>, message: impl Into<Text>) -> Self {
+        Self::new(Fault::TooLarge, store, message)
     }
 
     fn new(fault: Fault, store: impl Into<Text>, message: impl Into<Text>) -> Self {

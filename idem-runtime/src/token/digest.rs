@@ -3,7 +3,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::encoding::{map_header, text_header};
+use crate::encoding::{DecodeError, bytes_header, entries, map_header, text_header};
 
 /// Under this name the digest holds the text of the key's expressions.
 pub(crate) const KEY: &str = "key()";
@@ -89,9 +89,37 @@ impl Verified {
     }
 }
 
+/// The digest of verified arguments that are given as an encoded map from name to value; nothing where there are
+/// none.
+///
+/// ```
+/// use idem_runtime::{digest, encoding};
+/// use std::collections::BTreeMap;
+/// let of = |amount: u64| digest::of(&encoding::to_vec(&BTreeMap::from([("amount", amount)])).unwrap()).unwrap();
+/// assert_eq!(digest::compare(&of(250), &of(251)), digest::Compared::Differs("amount".to_owned()));
+/// ```
+///
+/// # Errors
+/// Bytes that are not such a map.
+pub fn of(verified: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    let mut digest = Vec::new();
+    let values = entries(verified)?;
+    if values.is_empty() {
+        return Ok(digest);
+    }
+    map_header(values.len(), &mut digest);
+    for (name, value) in values {
+        text_header(name.len(), &mut digest);
+        digest.extend_from_slice(name.as_bytes());
+        bytes_header(16, &mut digest);
+        digest.extend_from_slice(&Sha256::digest(value)[..16]);
+    }
+    Ok(digest)
+}
+
 /// What the comparison of two digests says.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Compared {
+pub enum Compared {
     /// On every name that both have they agree.
     Compatible,
     /// The first name on which they do not.
@@ -100,8 +128,10 @@ pub(crate) enum Compared {
     Unreadable,
 }
 
-/// Compares two digests on the names that both have.
-pub(crate) fn compare(ours: &[u8], theirs: &[u8]) -> Compared {
+/// Compares two digests on the names that both have. Under the name `key()` a digest may hold the text of the
+/// expressions that make the token.
+#[must_use]
+pub fn compare(ours: &[u8], theirs: &[u8]) -> Compared {
     let (Some(ours), Some(theirs)) = (read(ours), read(theirs)) else {
         return Compared::Unreadable;
     };

@@ -1,6 +1,6 @@
 //! Tokens: 32 bytes that are the same for two calls that mean the same.
 
-pub(crate) mod digest;
+pub mod digest;
 pub(crate) mod hash;
 pub(crate) mod signature;
 
@@ -21,6 +21,34 @@ use std::str::FromStr;
 pub struct Token([u8; 32]);
 
 impl Token {
+    /// The token of a call, from the text of its function and the encoding of its arguments: one array of those
+    /// that make the token.
+    ///
+    /// ```
+    /// use idem_runtime::{Token, encoding};
+    /// let function = "shop::charge(order_id: u64, who: String)";
+    /// let token = Token::of("", function, &encoding::to_vec(&(7, "ann"))?);
+    /// assert_eq!(token.to_string(), "6be7b1e2193e236149ff6cb471d5b6d8131c45089e0bf98b550542557eb716fe");
+    /// # Ok::<(), encoding::EncodeError>(())
+    /// ```
+    #[must_use]
+    pub fn of(scope: &str, function: &str, arguments: &[u8]) -> Self {
+        Token(hash::sha256(&mut Token::encoding(scope, function, arguments)))
+    }
+
+    /// What the token is the SHA-256 of.
+    #[must_use]
+    pub fn encoding(scope: &str, function: &str, arguments: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(96 + scope.len() + function.len() + arguments.len());
+        crate::encoding::array_header(4, &mut bytes);
+        for text in ["idem/1", scope, function] {
+            crate::encoding::text_header(text.len(), &mut bytes);
+            bytes.extend_from_slice(text.as_bytes());
+        }
+        bytes.extend_from_slice(arguments);
+        bytes
+    }
+
     /// The token with these bytes.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {

@@ -8,22 +8,22 @@ use idem_runtime::store::{
 use idem_runtime::{LeaseTime, Text, Timestamp};
 
 /// Numbers that look random and are the same in every run (SplitMix64).
-struct Dice(u64);
+pub struct Dice(pub u64);
 
 impl Dice {
-    fn number(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
     }
 
-    fn below(&mut self, end: u64) -> u64 {
+    pub fn below(&mut self, end: u64) -> u64 {
         self.number() % end
     }
 
     /// Small, large and the edges, each often enough.
-    fn edgy(&mut self) -> u64 {
+    pub fn edgy(&mut self) -> u64 {
         match self.below(4) {
             0 => self.below(3),
             1 => u64::MAX - self.below(3),
@@ -46,7 +46,7 @@ impl Dice {
         from[self.below(from.len() as u64) as usize]
     }
 
-    fn record(&mut self) -> Record {
+    pub fn record(&mut self) -> Record {
         let mut head = Head::default();
         head.state = self.pick(&[State::Running, State::Free, State::Interrupted, State::Done]);
         head.kind = self.pick(&[Kind::None, Kind::Value, Kind::Error]);

@@ -127,7 +127,7 @@ fn explain(store: Text, error: rusqlite::Error) -> StoreError {
             "could not be opened: check its folder, its permissions and how many files the process may open",
         ),
         Some(ErrorCode::TooBig) => (
-            StoreError::refused,
+            StoreError::too_large,
             "takes no record of that size: lower `max_result`, or give smaller arguments",
         ),
         Some(ErrorCode::SystemIoFailure) => (
@@ -183,7 +183,7 @@ mod tests {
             (Failure::Sqlite(sqlite(ffi::SQLITE_READONLY_DBMOVED)), Fault::Refused, "open the store again"),
             (Failure::Sqlite(sqlite(ffi::SQLITE_CORRUPT)), Fault::Refused, "integrity_check"),
             (Failure::Sqlite(sqlite(ffi::SQLITE_NOTADB)), Fault::Refused, "is not an SQLite database"),
-            (Failure::Sqlite(sqlite(ffi::SQLITE_TOOBIG)), Fault::Refused, "max_result"),
+            (Failure::Sqlite(sqlite(ffi::SQLITE_TOOBIG)), Fault::TooLarge, "max_result"),
             (Failure::Sqlite(sqlite(ffi::SQLITE_ERROR)), Fault::Refused, "tables"),
             (Failure::Sqlite(sqlite(ffi::SQLITE_NOMEM)), Fault::Unavailable, "failed"),
             (Failure::Moved, Fault::Refused, "replaced"),

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use rusqlite::Connection;
 use crate::clock::Clock;
 use crate::failure::Failure;
 use crate::options::{self, SqliteStoreBuilder};
-use crate::queue::{Job, Queue};
+use crate::queue::{Job, Queue, Waiting};
 use crate::readers::{Reader, Readers};
 use crate::watch::Watches;
 use crate::writer::Writer;
-use crate::{busy, connect, records, walk};
+use crate::{busy, connect, overdue, records, walk};
 
 /// One open file.
 #[derive(Debug)]
@@ -31,6 +31,10 @@ pub(crate) struct File {
     path: PathBuf,
     identity: Option<(u64, u64)>,
     process: u32,
+    /// How long a request may take.
+    pub(crate) time_limit: Duration,
+    /// Whether somebody looks that requests are answered in time.
+    pub(crate) looked_after: AtomicBool,
     /// When a reader last saw that the file is the one that was opened, by the leases' clock.
     seen: AtomicU64,
 }
@@ -64,6 +68,8 @@ impl File {
             identity: identity(&path),
             path,
             process: std::process::id(),
+            time_limit: builder.time_limit,
+            looked_after: AtomicBool::new(false),
             seen: AtomicU64::new(0),
         };
         Ok((file, connection))
@@ -132,15 +138,19 @@ impl File {
     }
 
     /// Hands a request to the writer.
-    pub(crate) fn write(&self, namespace: &Text, request: Request, limit: Duration) -> Asked {
+    pub(crate) fn write(self: &Arc<Self>, namespace: &Text, request: Request) -> Asked {
         let (responder, pending) = Pending::channel(self.name.clone());
         // A forked child has no writer.
         if let Err(failure) = self.check_process() {
             return Asked::Now(Err(failure.explain(&self.name)));
         }
-        let job = Job { namespace: namespace.clone(), request, until: busy::deadline(limit), responder };
+        let until = busy::deadline(self.time_limit);
+        let job = Job { namespace: namespace.clone(), request, until, waiting: Waiting::new(responder) };
         match self.queue.push(job) {
-            Ok(()) => Asked::Later(pending),
+            Ok(()) => {
+                overdue::look_after(self);
+                Asked::Later(pending)
+            }
             Err(_) => Asked::Now(Err(StoreError::refused(
                 self.name.clone(),
                 "has no writer any more: it ended by a fault of its own; open the store again",
@@ -209,9 +219,10 @@ mod tests {
         let (mut file, _connection) = File::open(&builder).unwrap();
         // As if another process had opened it.
         file.process = 0;
+        let file = Arc::new(file);
         let claim = Request::Claim(Arc::new(Claim::default()));
         assert!(file.read("", &claim).is_none());
-        match file.write(&"".into(), claim, Duration::from_secs(5)) {
+        match file.write(&"".into(), claim) {
             Asked::Now(Err(error)) => {
                 assert_eq!(error.fault(), Fault::Refused);
                 assert!(error.to_string().contains("let the child start another program"), "{error}");

@@ -48,6 +48,7 @@ mod failure;
 mod file;
 mod network;
 mod options;
+mod overdue;
 mod queue;
 mod readers;
 mod records;
@@ -89,7 +90,7 @@ impl SqliteStore {
     /// | `sqlite:///var/lib/shop/orders.db` | an absolute path |
     /// | `sqlite:orders.db?synchronous=normal` | see [`Synchronous`] |
     /// | `sqlite:orders.db?namespace=shop` | records that other namespaces of the file do not see |
-    /// | `sqlite:orders.db?time_limit=10s` | how long a request may wait for other processes that write; default 5 s |
+    /// | `sqlite:orders.db?time_limit=10s` | how long a request may wait for other processes that write, and for the disk; default 5 s |
     ///
     /// In a URL `%20` is a space, and so on. Whatever else a path may hold, [`SqliteStore::builder`] takes as it is.
     ///
@@ -171,7 +172,7 @@ impl Store for Inner {
         }
         match request {
             Request::Watch { token, limit } => watch::watch(file, &self.namespace, token, limit),
-            request => file.write(&self.namespace, request, self.profile.time_limit),
+            request => file.write(&self.namespace, request),
         }
     }
 

@@ -53,7 +53,9 @@ impl SqliteStoreBuilder {
         self
     }
 
-    /// How long a request may wait for other processes that write; default 5 seconds.
+    /// How long a request may wait for other processes that write, and for the disk; default 5 seconds. One that is
+    /// being written by then is answered as [lost](idem_runtime::store::Fault::Lost), and is carried out all the same
+    /// as soon as the disk goes on.
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = limit;
         self

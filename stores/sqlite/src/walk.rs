@@ -23,11 +23,11 @@ macro_rules! gone {
     };
 }
 
-/// Removes some of one state.
+/// Removes some.
 const PURGE: &str = concat!(
-    "DELETE FROM record WHERE (namespace, token) IN (SELECT namespace, token FROM record WHERE state = ?5 AND ",
+    "DELETE FROM record WHERE (namespace, token) IN (SELECT namespace, token FROM record INDEXED BY record_expires WHERE ",
     gone!(),
-    " AND namespace IS coalesce(?4, namespace) ORDER BY expires LIMIT ?6)"
+    " AND namespace IS coalesce(?4, namespace) ORDER BY expires LIMIT ?5)"
 );
 
 /// Whether a row belongs to the page.
@@ -42,15 +42,15 @@ macro_rules! fits {
     };
 }
 
-/// Few records are in the states that people look for: the index finds them.
-const OF_STATE: &str = concat!(
+/// Few records are in the state that people look for: an index finds them.
+const INTERRUPTED: &str = concat!(
     "SELECT token, ",
     fits!(),
-    " FROM record INDEXED BY record_state \
-     WHERE state = ?7 AND namespace = ?8 AND token > ?9 ORDER BY token LIMIT ?10"
+    " FROM record INDEXED BY record_interrupted \
+     WHERE state = 2 AND namespace = ?8 AND token > ?9 ORDER BY token LIMIT ?10"
 );
 
-/// Of the others a few thousand are looked at for each page.
+/// Of the others some thousand are looked at for each page.
 const ALL: &str = concat!(
     "SELECT token, ",
     fits!(),
@@ -64,24 +64,14 @@ pub(crate) fn purge(
     limit: usize,
     now: &Now,
 ) -> Result<usize, Failure> {
-    // One state after the other, so that the index leads to them.
-    let mut removed = 0;
-    for state in [State::Done, State::Free, State::Interrupted, State::Running] {
-        let left = limit - removed;
-        if left == 0 {
-            break;
-        }
-        let mut statement = connection.prepare_cached(PURGE)?;
-        removed += statement.execute(params![
-            micros(now.wall.as_micros()),
-            bits(now.lease.run),
-            micros(now.lease.micros),
-            namespace,
-            number(state),
-            i64::try_from(left).unwrap_or(i64::MAX),
-        ])?;
-    }
-    Ok(removed)
+    let mut statement = connection.prepare_cached(PURGE)?;
+    Ok(statement.execute(params![
+        micros(now.wall.as_micros()),
+        bits(now.lease.run),
+        micros(now.lease.micros),
+        namespace,
+        i64::try_from(limit).unwrap_or(i64::MAX),
+    ])?)
 }
 
 /// Reads a page of records, in the order of their tokens.
@@ -97,7 +87,7 @@ pub(crate) fn list(
     };
     let state = if query.lease_over { Some(State::Running) } else { query.state };
     let sql = match state {
-        Some(State::Running | State::Interrupted) => OF_STATE,
+        Some(State::Interrupted) => INTERRUPTED,
         _ => ALL,
     };
     let oldest = query.age.map_or(u64::MAX, |age| before(now.wall, age));
@@ -180,17 +170,21 @@ mod tests {
     fn nothing_walks_over_all_records() {
         let (_folder, connection) = file();
         let purge = plan(&connection, PURGE);
-        assert!(purge.contains("INDEX record_state (state=? AND expires<?)"), "{purge}");
-        let of_state = plan(&connection, OF_STATE);
-        assert!(of_state.contains("INDEX record_state (state=?)"), "{of_state}");
+        assert!(purge.contains("INDEX record_expires (expires<?)"), "{purge}");
+        let interrupted = plan(&connection, INTERRUPTED);
+        assert!(
+            interrupted.contains("INDEX record_interrupted (namespace=? AND token>?)")
+                && !interrupted.contains("B-TREE"),
+            "{interrupted}"
+        );
         let all = plan(&connection, ALL);
         assert!(all.contains("PRIMARY KEY (namespace=? AND token>?)") && !all.contains("B-TREE"), "{all}");
-        assert!(!format!("{purge}{of_state}{all}").contains("SCAN"), "{purge}{of_state}{all}");
+        assert!(!format!("{purge}{interrupted}{all}").contains("SCAN"), "{purge}{interrupted}{all}");
     }
 
     #[test]
-    fn running_is_what_the_sql_takes_for_it() {
-        assert_eq!(number(State::Running), 0);
+    fn states_are_what_the_sql_takes_for_them() {
+        assert_eq!((number(State::Running), number(State::Interrupted)), (0, 2));
     }
 
     #[test]

@@ -259,7 +259,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
 
     fn ask(open: &Open, request: Request) -> Reply {
-        match open.file.write(&"".into(), request, LONG) {
+        match open.file.write(&"".into(), request) {
             Asked::Later(pending) => pending.wait(Some(LONG)).unwrap().unwrap(),
             Asked::Now(answer) => panic!("{answer:?}"),
         }

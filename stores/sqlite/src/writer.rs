@@ -93,7 +93,7 @@ impl Writer {
                 self.file.queue.top_up(batch, most);
             } else if batch.len() == 1 || failure.is_unknown() {
                 let error = failure.explain(&self.file.name);
-                return batch.drain(..).for_each(|job| job.responder.answer(Err(error.clone())));
+                return batch.drain(..).for_each(|job| job.waiting.answer(Err(error.clone())));
             } else {
                 // Nothing was done: one that fails must not take the others with it.
                 return batch.drain(..).for_each(|job| self.serve(&mut vec![job], 1));
@@ -108,14 +108,14 @@ impl Writer {
         *batch = left;
         if !late.is_empty() {
             let error = failure.explain(&self.file.name);
-            late.into_iter().for_each(|job| job.responder.answer(Err(error.clone())));
+            late.into_iter().for_each(|job| job.waiting.answer(Err(error.clone())));
         }
     }
 
     fn answer(&mut self, batch: &mut Vec<Job>, outcomes: Vec<Outcome>) {
         self.changes += batch.len();
         for (job, Outcome { answer, ended }) in batch.drain(..).zip(outcomes) {
-            job.responder.answer(answer);
+            job.waiting.answer(answer);
             if let Some((token, record)) = ended {
                 self.file.watches.wake(&job.namespace, token, record);
             }
@@ -124,6 +124,7 @@ impl Writer {
 
     /// Carries out a batch in one transaction. After an error nothing of it was done, unless that is not known.
     fn together(&mut self, batch: &[Job]) -> Result<Vec<Outcome>, Failure> {
+        self.file.queue.begin();
         self.file.check()?;
         if !self.connection.is_autocommit() {
             // The last one failed, and could not be rolled back then.
@@ -232,6 +233,7 @@ impl Writer {
     }
 
     fn purge(&mut self) -> Result<usize, Failure> {
+        self.file.queue.begin();
         self.file.check()?;
         self.execute("BEGIN IMMEDIATE")?;
         let removed = walk::purge(&self.connection, None, STEP, &self.file.clock.now());
@@ -276,14 +278,14 @@ mod tests {
     /// A file that may not grow beyond so many pages, which is for SQLite what a full disk is.
     fn full_after(pages: i64) -> (tempfile::TempDir, Open) {
         let folder = tempfile::tempdir().unwrap();
-        let builder = SqliteStoreBuilder::new(folder.path().join("a.db"));
+        let builder = SqliteStoreBuilder::new(folder.path().join("a.db")).time_limit(Duration::from_secs(60));
         let (file, connection) = File::open(&builder).unwrap();
         connection.pragma_update(None, "max_page_count", pages).unwrap();
         (folder, Open::start(file, connection).unwrap())
     }
 
     fn ask(open: &Open, request: Request) -> Asked {
-        open.file.write(&"".into(), request, Duration::from_secs(60))
+        open.file.write(&"".into(), request)
     }
 
     fn answer(asked: Asked) -> Answer {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Decision, Verdict, View, lease_over};
+use super::{Decision, Verdict, View, lease_over, same};
 use crate::store::Grant;
 use crate::store::record::{Head, Kind, OnInterrupt, State};
 use crate::store::request::Claim;
@@ -19,8 +19,7 @@ pub(super) fn claim(
         return first(claim, now, fence());
     };
     let mine = head.attempt == claim.attempt;
-    // Most calls verify nothing: asking that first spares them a call that compares no bytes.
-    let differs = !(digest.is_empty() && claim.digest.is_empty()) && digest != claim.digest;
+    let differs = !same(digest, &claim.digest);
     let mismatch = differs && claim.accept.as_deref() != Some(digest);
     let strictest = head.on_interrupt.max(claim.on_interrupt);
     match head.state {

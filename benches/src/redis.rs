@@ -1,0 +1,188 @@
+//! The Redis store beside what one would write by hand with the same client: `SET … NX GET` and `SET` for a first call,
+//! `GET` for a duplicate.
+
+use std::hint::black_box;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use idem::{RedisStore, idempotent};
+use idem_servers::Redis;
+use redis::aio::MultiplexedConnection;
+use sha2::{Digest as _, Sha256};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::beside::encode;
+use crate::measure::{Clock, Subject, in_turns};
+use crate::subject::{arguments, receipt};
+use crate::table::{Row, time};
+
+/// How many records there are for duplicates.
+const RECORDS: usize = 1_000;
+/// How many callers there are at once, beside one.
+const CALLERS: usize = 50;
+const DAY: u64 = 86_400_000;
+
+static STORE: OnceLock<RedisStore> = OnceLock::new();
+static BY_HAND: OnceLock<MultiplexedConnection> = OnceLock::new();
+/// Calls that nobody has made before.
+static NEXT: AtomicU64 = AtomicU64::new(1 << 20);
+
+fn store() -> &'static RedisStore {
+    STORE.get().expect("connected before the first call")
+}
+
+#[idempotent(name = "orders.charge", store = store())]
+async fn charge(order: u64, who: &str) -> Result<u64, idem::Error> {
+    Ok(receipt(order, who))
+}
+
+async fn call(index: usize) {
+    let (order, who) = arguments(index);
+    black_box(charge(order, who).await.expect("charged"));
+}
+
+fn key(order: u64, who: &str) -> [u8; 32] {
+    let mut buffer = Vec::new();
+    encode(order, who, &mut buffer);
+    Sha256::digest(&buffer).into()
+}
+
+/// The first call by hand: a mark, then the result in its place.
+async fn first_by_hand(connection: &mut MultiplexedConnection, index: usize) {
+    let (order, who) = arguments(index);
+    let key = key(order, who);
+    let mut claim = redis::cmd("SET");
+    claim.arg(&key).arg("running").arg("NX").arg("GET").arg("PX").arg(DAY);
+    let found: Option<Vec<u8>> = claim.query_async(connection).await.expect("claimed");
+    assert!(found.is_none(), "nobody made this call before");
+    let result = idem::encoding::to_vec(&receipt(order, who)).expect("a number can be encoded");
+    redis::cmd("SET")
+        .arg(&key)
+        .arg(result)
+        .arg("PX")
+        .arg(DAY)
+        .exec_async(connection)
+        .await
+        .expect("completed");
+}
+
+/// A duplicate by hand.
+async fn duplicate_by_hand(connection: &mut MultiplexedConnection, index: usize) {
+    let (order, who) = arguments(index);
+    let found: Vec<u8> =
+        redis::cmd("GET").arg(&key(order, who)).query_async(connection).await.expect("the record is read");
+    black_box(idem::encoding::from_slice::<u64>(&found).expect("what was encoded"));
+}
+
+fn by_hand() -> MultiplexedConnection {
+    BY_HAND.get().expect("connected before the first call").clone()
+}
+
+/// Makes so many operations with so many callers at once.
+fn callers<F>(runtime: &Runtime, callers: usize, operations: usize, caller: impl Fn(usize, usize) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let tasks: Vec<_> =
+        (0..callers).map(|number| runtime.spawn(caller(number, (operations + number) / callers))).collect();
+    runtime.block_on(async {
+        for task in tasks {
+            task.await.expect("no panic");
+        }
+    });
+}
+
+fn next() -> usize {
+    NEXT.fetch_add(1, Ordering::Relaxed) as usize
+}
+
+pub fn rows() -> Vec<Row> {
+    let Some(server) = Redis::start() else { return Vec::new() };
+    // As `#[tokio::main]` makes it.
+    let runtime = Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    STORE.set(RedisStore::connect_blocking(&server.url()).expect("connected")).expect("once");
+    let client = redis::Client::open(server.url()).expect("a URL");
+    let connection = runtime.block_on(client.get_multiplexed_async_connection()).expect("connected");
+    BY_HAND.set(connection).expect("once");
+    callers(&runtime, CALLERS, RECORDS, |caller, _| async move {
+        for index in (caller..RECORDS).step_by(CALLERS) {
+            call(index).await;
+            let mut connection = by_hand();
+            let (order, who) = arguments(index);
+            let result = idem::encoding::to_vec(&receipt(order, who)).expect("a number can be encoded");
+            redis::cmd("SET")
+                .arg(&key(order, who))
+                .arg(result)
+                .exec_async(&mut connection)
+                .await
+                .expect("set");
+        }
+    });
+
+    let idem_first = |callers_: usize| {
+        let runtime = &runtime;
+        Subject::new(move |operations| {
+            callers(runtime, callers_, operations, |_, times| async move {
+                for _ in 0..times {
+                    call(next()).await;
+                }
+            });
+        })
+    };
+    let hand_first = |callers_: usize| {
+        let runtime = &runtime;
+        Subject::new(move |operations| {
+            callers(runtime, callers_, operations, |_, times| async move {
+                let mut connection = by_hand();
+                for _ in 0..times {
+                    first_by_hand(&mut connection, next()).await;
+                }
+            });
+        })
+    };
+    let idem_duplicate = |callers_: usize| {
+        let runtime = &runtime;
+        Subject::new(move |operations| {
+            callers(runtime, callers_, operations, |caller, times| async move {
+                for number in 0..times {
+                    call((caller * 31 + number * 7) % RECORDS).await;
+                }
+            });
+        })
+    };
+    let hand_duplicate = |callers_: usize| {
+        let runtime = &runtime;
+        Subject::new(move |operations| {
+            callers(runtime, callers_, operations, |caller, times| async move {
+                let mut connection = by_hand();
+                for number in 0..times {
+                    duplicate_by_hand(&mut connection, (caller * 31 + number * 7) % RECORDS).await;
+                }
+            });
+        })
+    };
+
+    let mut rows = Vec::new();
+    for (what, target, mut subjects) in [
+        ("first call, Redis, one caller", 1.6, [idem_first(1), hand_first(1)]),
+        ("duplicate, Redis, one caller", 1.5, [idem_duplicate(1), hand_duplicate(1)]),
+    ] {
+        let times = in_turns(Clock::Wall, 31, 500, &mut subjects);
+        let beside = format!("by hand: {}", time(times.of(1)));
+        rows.push(Row::new(what, time(times.of(0)), beside).ratio(times.ratio(0, 1)).at_most(target));
+    }
+    for (what, mut subjects) in [
+        (format!("first calls of {CALLERS} callers, Redis"), [idem_first(CALLERS), hand_first(CALLERS)]),
+        (
+            format!("duplicates of {CALLERS} callers, Redis"),
+            [idem_duplicate(CALLERS), hand_duplicate(CALLERS)],
+        ),
+    ] {
+        let times = in_turns(Clock::Wall, 21, 20_000, &mut subjects);
+        let per_second = |nanos: f64| format!("{:.0} calls per second", 1e9 / nanos);
+        let beside = format!("by hand: {}", per_second(times.of(1)));
+        // Calls per second: the inverse of the times.
+        rows.push(Row::new(what, per_second(times.of(0)), beside).ratio(times.ratio(1, 0)).at_least(0.5));
+    }
+    rows
+}

@@ -1,0 +1,90 @@
+//! What every namespace of one server shares: the way to it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use idem_runtime::Text;
+use idem_runtime::store::{Pending, Request};
+use redis::{Cmd, Value};
+
+use crate::cluster::{Cluster, Node};
+use crate::failure::Failure;
+use crate::operation::Operation;
+use crate::queue::{Asks, Job, Queue};
+use crate::scripts::Scripts;
+
+/// What is set, for all that talk with a server.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings {
+    pub(crate) time_limit: Duration,
+    /// How many replicas must have what was written before it is answered.
+    pub(crate) wait_replicas: u32,
+}
+
+impl Settings {
+    /// Until when what is asked now is answered.
+    pub(crate) fn until(self) -> Instant {
+        deadline(self.time_limit)
+    }
+}
+
+/// So long from now, or as good as never.
+pub(crate) fn deadline(limit: Duration) -> Instant {
+    const LONG: Duration = Duration::from_secs(365 * 24 * 3600);
+    Instant::now() + limit.min(LONG)
+}
+
+/// The way to the server, or to the servers.
+#[derive(Debug)]
+pub(crate) enum Way {
+    One(Arc<Queue>),
+    Cluster(Cluster),
+}
+
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) way: Way,
+    pub(crate) scripts: Arc<Scripts>,
+    pub(crate) settings: Settings,
+    /// Where, without a password.
+    pub(crate) place: String,
+}
+
+impl Core {
+    /// Starts a request about one record.
+    pub(crate) fn ask(&self, request: Request, key: Vec<u8>, name: &Text) -> Pending {
+        let (responder, pending) = Pending::channel(name.clone());
+        let operation = Operation::new(request, key);
+        let command = operation.start(&self.scripts);
+        self.send(command, Asks::Request(operation, responder, name.clone()));
+        pending
+    }
+
+    /// Sends a command of the store's own; in a cluster to this node.
+    pub(crate) fn command(
+        &self,
+        command: Cmd,
+        node: Option<&Node>,
+    ) -> oneshot::Receiver<Result<Value, Failure>> {
+        let (sender, receiver) = oneshot::channel();
+        self.send(command, Asks::Command(sender, node.cloned()));
+        receiver
+    }
+
+    fn send(&self, command: Cmd, asks: Asks) {
+        let job = Job { command, asks, until: self.settings.until(), lost: false, failed: None };
+        match &self.way {
+            Way::One(queue) => queue.push(job),
+            Way::Cluster(cluster) => cluster.push(job),
+        }
+    }
+
+    /// Nobody asks any more.
+    pub(crate) fn close(&self) {
+        match &self.way {
+            Way::One(queue) => queue.close(),
+            // Its tasks end by themselves.
+            Way::Cluster(_) => {}
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The Redis store of `idem-rs`: records on a Redis or Valkey server, or in a Redis Cluster, shared by the processes of
+//! many machines.
+
+mod cluster;
+mod connect;
+mod core;
+mod failure;
+mod layout;
+mod link;
+mod operation;
+mod options;
+mod queue;
+mod scripts;
+mod server;
+mod subscriber;
+mod walk;
+mod watch;
+
+use std::fmt;
+use std::sync::Arc;
+
+use idem_runtime::store::{Answer, Asked, Handle, IntoStore, Profile, Reply, Request, Store, StoreError};
+use idem_runtime::{Text, Token, io};
+
+pub use redis;
+
+pub use self::options::RedisStoreBuilder;
+
+use self::connect::Open;
+
+/// A store on a Redis server or in a Redis Cluster.
+///
+/// Clones are the same store. When the last one is dropped, what was asked is still carried out, in the background.
+#[derive(Clone)]
+pub struct RedisStore(Arc<Inner>);
+
+/// One namespace.
+struct Inner {
+    open: Arc<Open>,
+    /// What every key of the namespace begins with.
+    prefix: Text,
+    profile: Profile,
+}
+
+impl RedisStore {
+    /// Connects to the server that a URL names.
+    ///
+    /// # Errors
+    /// Each says what to do.
+    pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        RedisStoreBuilder::parse(url)?.connect().await
+    }
+
+    /// As [`RedisStore::connect`], for programs without a runtime: blocks this thread.
+    ///
+    /// # Errors
+    /// As [`RedisStore::connect`].
+    pub fn connect_blocking(url: &str) -> Result<Self, StoreError> {
+        RedisStoreBuilder::parse(url)?.connect_blocking()
+    }
+
+    /// Describes a store on the server that a client of the application's leads to.
+    pub fn builder(client: redis::Client) -> RedisStoreBuilder {
+        RedisStoreBuilder::one(client)
+    }
+
+    /// Another namespace of the same server; both share its connections.
+    #[must_use]
+    pub fn with_namespace(&self, namespace: impl Into<Text>) -> Self {
+        let namespace = namespace.into();
+        let mut profile = self.0.profile.clone();
+        profile.name = options::name(&self.0.open.core.place, &namespace);
+        RedisStore(Arc::new(Inner { open: Arc::clone(&self.0.open), prefix: prefix(&namespace), profile }))
+    }
+
+    async fn with(builder: RedisStoreBuilder) -> Result<Self, StoreError> {
+        let name = builder.name();
+        let lost = || StoreError::lost(name.clone(), "was not connected to: the program is ending");
+        connecting(builder).await.unwrap_or_else(|_| Err(lost()))
+    }
+
+    fn with_blocking(builder: RedisStoreBuilder) -> Result<Self, StoreError> {
+        let name = builder.name();
+        let lost = || StoreError::lost(name.clone(), "was not connected to: the program is ending");
+        connecting(builder).recv().unwrap_or_else(|_| Err(lost()))
+    }
+}
+
+/// Connects on the library's thread, which drives the connection from then on.
+fn connecting(builder: RedisStoreBuilder) -> oneshot::Receiver<Result<RedisStore, StoreError>> {
+    let (sender, receiver) = oneshot::channel();
+    drop(io().spawn(builder.name(), async move {
+        let namespace = builder.namespace.clone();
+        let store = connect::open(builder).await.map(|(open, profile)| {
+            RedisStore(Arc::new(Inner { open: Arc::new(open), prefix: prefix(&namespace), profile }))
+        });
+        let _ = sender.send(store);
+        Ok(Reply::Record(None))
+    }));
+    receiver
+}
+
+/// What the keys of a namespace begin with.
+fn prefix(namespace: &str) -> Text {
+    Text::from(format!("idem:{namespace}:"))
+}
+
+/// The key of a record.
+fn key(prefix: &str, token: Token) -> Vec<u8> {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut key = Vec::with_capacity(prefix.len() + 64);
+    key.extend_from_slice(prefix.as_bytes());
+    for byte in token.as_bytes() {
+        key.push(DIGITS[usize::from(byte >> 4)]);
+        key.push(DIGITS[usize::from(byte & 15)]);
+    }
+    key
+}
+
+impl Store for RedisStore {
+    #[inline]
+    fn ask(&self, request: Request) -> Asked {
+        self.0.ask(request)
+    }
+
+    #[inline]
+    fn profile(&self) -> &Profile {
+        &self.0.profile
+    }
+
+    fn to_handle(&self) -> Handle {
+        Handle::from(Arc::clone(&self.0))
+    }
+}
+
+impl IntoStore for RedisStore {
+    fn into_store(self) -> Handle {
+        self.to_handle()
+    }
+}
+
+impl Store for Inner {
+    fn ask(&self, request: Request) -> Asked {
+        let (open, name) = (&self.open, &self.profile.name);
+        match request {
+            Request::Watch { token, limit } if !limit.is_zero() => {
+                Asked::Later(open.watches.watch(key(&self.prefix, token), token, name, limit))
+            }
+            Request::Watch { token, .. } => {
+                Asked::Later(open.core.ask(Request::Get { token }, key(&self.prefix, token), name))
+            }
+            Request::List(query) => Asked::Later(walk::list(&open.core, &self.prefix, name, query)),
+            // The server removes what has expired.
+            Request::Purge { .. } => Asked::Now(Ok(Reply::Purged(0))),
+            request => match request.token() {
+                Some(token) => Asked::Later(open.core.ask(request, key(&self.prefix, token), name)),
+                None => Asked::Now(unknown(&request, name)),
+            },
+        }
+    }
+
+    fn profile(&self) -> &Profile {
+        &self.profile
+    }
+}
+
+fn unknown(request: &Request, name: &Text) -> Answer {
+    let message = format!("does not know the operation `{}`: update idem-redis", request.operation());
+    Err(StoreError::refused(name.clone(), message))
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RedisStore").field(&self.0.profile.name).finish()
+    }
+}

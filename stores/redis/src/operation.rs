@@ -1,0 +1,152 @@
+//! One request on its way: what is asked of the server, and what its answers mean.
+//!
+//! What happens on every call is decided by a script, in one round trip: a claim that finds nothing, and the running
+//! attempt's own `complete`, `release`, `renew` and `interrupt`. In every other case the script changes nothing and gives
+//! the record as it is, and when; the protocol's own transitions decide. If they change the record, one more script
+//! writes it, provided that it is still what it was.
+
+use idem_runtime::store::protocol::{self, Change};
+use idem_runtime::store::{Grant, Record, Reply, Request, State};
+use idem_runtime::{LeaseTime, Now, Timestamp};
+use redis::{Cmd, Value};
+
+use crate::failure::Failure;
+use crate::layout::{self, HEAD, Retention};
+use crate::scripts::Scripts;
+
+/// One request, and how far it has come.
+#[derive(Debug)]
+pub(crate) struct Operation {
+    pub(crate) request: Request,
+    key: Box<[u8]>,
+    /// What the caller is told once what was decided here is written.
+    decided: Option<Reply>,
+}
+
+/// What comes after an answer of the server.
+#[derive(Debug)]
+pub(crate) enum Next {
+    Answer(Reply),
+    Ask(Cmd),
+}
+
+impl Operation {
+    /// A request about one record.
+    pub(crate) fn new(request: Request, key: Vec<u8>) -> Self {
+        Operation { request, key: key.into(), decided: None }
+    }
+
+    pub(crate) fn key(&self) -> &[u8] {
+        &self.key
+    }
+
+    /// The first command.
+    pub(crate) fn start(&self, scripts: &Scripts) -> Cmd {
+        let key = &self.key;
+        match &self.request {
+            Request::Claim(claim) => {
+                let template = layout::template(claim);
+                let mut command = scripts.claim.call(key, 3, template.len() + 40);
+                command.arg(template).arg(layout::lease(claim.lease));
+                command.arg(Retention::running(claim).millis());
+                command
+            }
+            Request::Complete(complete) => {
+                let (digest, result, function) = (&complete.digest, &complete.result, &complete.function);
+                let mut said = [0; 49];
+                said[..16].copy_from_slice(&complete.attempt.to_bytes());
+                said[16..22].copy_from_slice(&layout::length(digest.len()));
+                said[28..34].copy_from_slice(&layout::length(function.len()));
+                said[34] = layout::kind(complete.kind);
+                said[35..43].copy_from_slice(&layout::micros(complete.ttl).to_be_bytes());
+                said[43..].copy_from_slice(&layout::length(result.len()));
+                let same = [digest.as_slice(), function.as_bytes()].concat();
+                let mut command = scripts.complete.call(key, 5, said.len() + same.len() + result.len() + 40);
+                command.arg(&said).arg(same).arg(digest.len()).arg(&**result);
+                command.arg(Retention::after(complete.ttl).millis());
+                command
+            }
+            Request::Release { attempt, .. } | Request::Interrupt { attempt, .. } => {
+                self.sign(scripts, &attempt.to_bytes(), 0)
+            }
+            Request::Renew { attempt, lease, .. } => {
+                self.sign(scripts, &attempt.to_bytes(), layout::lease(*lease))
+            }
+            _ => scripts.look.call(key, 0, 0),
+        }
+    }
+
+    fn sign(&self, scripts: &Scripts, attempt: &[u8; 16], lease: u64) -> Cmd {
+        let mut command = scripts.sign.call(&self.key, 3, 60);
+        command.arg(attempt).arg(self.request.operation()).arg(lease);
+        command
+    }
+
+    /// What an answer of the server leads to.
+    pub(crate) fn answered(&mut self, value: Value, scripts: &Scripts) -> Result<Next, Failure> {
+        match value {
+            Value::Int(now) => Ok(Next::Answer(self.written(now.unsigned_abs()))),
+            // It is done, and the server removes it when it expires.
+            Value::BulkString(found) => self.decide(Some(&found), 0, scripts),
+            Value::Array(parts) => match <[Value; 2]>::try_from(parts) {
+                Ok([Value::BulkString(found), Value::Int(now)]) => self.decide(Some(&found), now, scripts),
+                Ok([Value::Nil, Value::Int(now)]) => self.decide(None, now, scripts),
+                _ => Err(Failure::Unexpected("an array that is none of ours")),
+            },
+            _ => Err(Failure::Unexpected("something else than its script returns")),
+        }
+    }
+
+    /// A script has written what was asked of it.
+    fn written(&mut self, now: u64) -> Reply {
+        if let Some(decided) = self.decided.take() {
+            return decided;
+        }
+        match self.request {
+            Request::Claim(_) => Reply::Claimed(Grant::new(now, now, 1)),
+            Request::Complete(_) => Reply::Completed,
+            Request::Release { .. } => Reply::Released,
+            Request::Renew { .. } => Reply::Renewed,
+            _ => Reply::Stopped,
+        }
+    }
+
+    fn decide(&mut self, found: Option<&[u8]>, now: i64, scripts: &Scripts) -> Result<Next, Failure> {
+        let micros = now.unsigned_abs();
+        let now = Now { wall: Timestamp::from_micros(micros), lease: LeaseTime { run: 0, micros } };
+        let record = found.map(Record::decode).transpose();
+        let record = record.map_err(|error| Failure::Unreadable(self.key.clone(), error))?;
+        let view = record.as_ref().map(Record::view);
+        let decision = protocol::decide(view, &self.request, &now, || micros);
+        let record = record.filter(|record| !protocol::expired(&record.head, &now));
+        let reply = protocol::reply(decision.verdict, record.as_ref());
+        let (what, after) = match decision.change {
+            Change::Nothing => return Ok(Next::Answer(reply)),
+            Change::Remove => ("gone", None),
+            Change::Head(head) => {
+                let record = record.map(|mut record| {
+                    record.head = head;
+                    record
+                });
+                ("head", record)
+            }
+            Change::Whole(head) => ("whole", Some(protocol::carried(record, head, &self.request))),
+        };
+        let mut bytes = Vec::new();
+        if let Some(after) = &after {
+            after.encode(&mut bytes);
+        }
+        let retention = after.as_ref().map(|after| Retention::until(after.head.expires, now.wall));
+        let running = after.as_ref().is_some_and(|after| after.head.state == State::Running);
+        if what == "head" {
+            bytes.truncate(HEAD);
+        }
+        let before = found.map_or(&[][..], |found| &found[..HEAD.min(found.len())]);
+        let mut command = scripts.swap.call(&self.key, 5, HEAD + bytes.len() + 60);
+        command.arg(before).arg(what).arg(bytes);
+        command.arg(retention.map_or(0, Retention::millis));
+        command.arg(if running { "0" } else { "1" });
+        self.decided = Some(reply);
+        Ok(Next::Ask(command))
+    }
+}
