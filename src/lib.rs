@@ -28,6 +28,7 @@
 //! | `redis` | the Redis store, `redis://…` and others; it needs a C compiler |
 //! | `metrics` | counters through the `metrics` facade |
 //! | `conformance` | the conformance suite and the history checker, for people who write a store |
+//! | `testing` | [crashes](testing::every_crash), clocks and assertions for tests of functions that carry the attribute |
 
 #[cfg(feature = "device")]
 pub use idem_device_client::DeviceStore;
@@ -44,6 +45,8 @@ pub use idem_runtime::call::{
 pub use idem_runtime::conformance;
 pub use idem_runtime::encoding::{self, unordered};
 pub use idem_runtime::store::{self, MemoryStore, OnInterrupt, Store, StoreError};
+#[cfg(feature = "testing")]
+pub use idem_runtime::testing;
 pub use idem_runtime::{Error, Io, Text, Timestamp, Token, digest, io};
 #[cfg(feature = "sqlite")]
 pub use idem_sqlite::SqliteStore;
