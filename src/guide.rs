@@ -11,6 +11,7 @@
 //! | [`device`] | a separate service that makes the tokens and keeps the records for others |
 //! | [`device_protocol`] | what other languages say to it |
 //! | [`command`] | the `idem` command and the device's page: looking at records, and deciding about them |
+//! | [`redis`] | the Redis store: options, permissions, sizing, durability, failover |
 //! | [`web_handlers`] | clients that hang up, status codes, principals |
 
 #[doc = include_str!("guide/keys.md")]
@@ -37,9 +38,11 @@ pub mod device {}
 #[doc = include_str!("guide/device_protocol.md")]
 pub mod device_protocol {}
 
-
 #[doc = include_str!("guide/command.md")]
 pub mod command {}
+
+#[doc = include_str!("guide/redis.md")]
+pub mod redis {}
 
 #[doc = include_str!("guide/web_handlers.md")]
 pub mod web_handlers {}

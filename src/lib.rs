@@ -18,7 +18,7 @@
 //!
 //! [`idempotent`] lists the attribute's options, [`call`](call()) is the same as a value, and the [`guide`] has a
 //! page for [keys](guide::keys), [duplicates](guide::duplicates), [errors](guide::errors),
-//! [crashes](guide::crashes), [stores](guide::stores) and [web handlers](guide::web_handlers).
+//! [crashes](guide::crashes), [stores](guide::stores), [web handlers](guide::web_handlers) and [Redis](guide::redis).
 //!
 //! | feature | adds |
 //! | --- | --- |
@@ -36,7 +36,7 @@ pub use idem_macros::idempotent;
 #[cfg(feature = "postgres")]
 pub use idem_postgres::PostgresStore;
 #[cfg(feature = "redis")]
-pub use idem_redis::RedisStore;
+pub use idem_redis::{RedisStore, redis};
 pub use idem_runtime::call::{
     Argument, Call, CurrentAttempt, Happened, Observe, Observed, OnError, OnRunning, OnStoreError, Outcome,
     current, observe, observe_blocking, on_cancel, on_duplicate, on_error, shutdown, shutdown_blocking,
