@@ -32,6 +32,9 @@ const AGAIN: Duration = Duration::from_millis(250);
 
 type Key = Arc<[u8]>;
 
+/// A look at a record that is on its way.
+type Look = Pin<Box<dyn Future<Output = (Key, Answer)> + Send>>;
+
 /// The way to the task.
 #[derive(Debug)]
 pub(crate) struct Watches {
@@ -103,7 +106,7 @@ struct Hub {
     watched: HashMap<Key, Watched>,
     /// When what is looked at next.
     due: BTreeSet<(Instant, Key)>,
-    looks: FuturesUnordered<Pin<Box<dyn Future<Output = (Key, Answer)> + Send>>>,
+    looks: FuturesUnordered<Look>,
     subscribed: FuturesUnordered<Pin<Box<dyn Future<Output = Subscribed> + Send>>>,
     line: Line,
     /// How many connections for messages there were.
