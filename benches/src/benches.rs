@@ -12,12 +12,14 @@ mod future;
 mod measure;
 mod memory;
 mod redis;
+mod redis_space;
 mod space;
 mod sqlite;
 mod subject;
 mod table;
 mod threads;
 mod token;
+mod waiting;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -39,6 +41,10 @@ fn main() -> ExitCode {
             },
             space::CHILD => {
                 space::child();
+                return ExitCode::SUCCESS;
+            }
+            waiting::CHILD => {
+                waiting::child();
                 return ExitCode::SUCCESS;
             }
             section if SECTIONS.contains(&section) => sections.push(section.to_owned()),
