@@ -15,12 +15,14 @@ mod memory;
 mod postgres;
 mod postgres_many;
 mod redis;
+mod redis_space;
 mod space;
 mod sqlite;
 mod subject;
 mod table;
 mod threads;
 mod token;
+mod waiting;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -56,6 +58,10 @@ fn main() -> ExitCode {
             }
             postgres::CHILD => {
                 postgres::child(&arguments.next().expect("a URL"));
+                return ExitCode::SUCCESS;
+            }
+            waiting::CHILD => {
+                waiting::child();
                 return ExitCode::SUCCESS;
             }
             section if SECTIONS.contains(&section) => sections.push(section.to_owned()),

@@ -32,8 +32,8 @@ const AGAIN: Duration = Duration::from_millis(250);
 
 type Key = Arc<[u8]>;
 
-/// A look at a record that is on its way.
-type Look = Pin<Box<dyn Future<Output = (Key, Answer)> + Send>>;
+/// What goes on beside.
+type Doing<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// The way to the task.
 #[derive(Debug)]
@@ -106,8 +106,8 @@ struct Hub {
     watched: HashMap<Key, Watched>,
     /// When what is looked at next.
     due: BTreeSet<(Instant, Key)>,
-    looks: FuturesUnordered<Look>,
-    subscribed: FuturesUnordered<Pin<Box<dyn Future<Output = Subscribed> + Send>>>,
+    looks: FuturesUnordered<Doing<(Key, Answer)>>,
+    subscribed: FuturesUnordered<Doing<Subscribed>>,
     line: Line,
     /// How many connections for messages there were.
     connections: u64,
@@ -135,7 +135,7 @@ struct Watched {
 enum Line {
     /// There is none; it is tried again then, or when somebody waits.
     Closed(Option<Instant>),
-    Opening(Pin<Box<dyn Future<Output = Result<Subscriber, Failure>> + Send>>),
+    Opening(Doing<Result<Subscriber, Failure>>),
     Open(Subscriber),
     /// The user may not subscribe.
     Denied,
