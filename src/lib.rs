@@ -18,7 +18,7 @@
 //!
 //! [`idempotent`] lists the attribute's options, [`call`](call()) is the same as a value, and the [`guide`] has a
 //! page for [keys](guide::keys), [duplicates](guide::duplicates), [errors](guide::errors),
-//! [crashes](guide::crashes), [stores](guide::stores) and [web handlers](guide::web_handlers).
+//! [crashes](guide::crashes), [stores](guide::stores), [web handlers](guide::web_handlers) and [Redis](guide::redis).
 //!
 //! | feature | adds |
 //! | --- | --- |
@@ -27,7 +27,8 @@
 //! | `postgres` | the PostgreSQL store, `postgres://…`, shared by machines; it needs Rust 1.94 and a C compiler |
 //! | `redis` | the Redis store, `redis://…` and others; it needs a C compiler |
 //! | `metrics` | counters through the `metrics` facade |
-//! | `conformance` | the conformance suite, for people who write a store |
+//! | `conformance` | the conformance suite and the history checker, for people who write a store |
+//! | `testing` | [crashes](testing::every_crash), clocks and assertions for tests of functions that carry the attribute |
 
 #[cfg(feature = "device")]
 pub use idem_device_client::DeviceStore;
@@ -35,7 +36,7 @@ pub use idem_macros::idempotent;
 #[cfg(feature = "postgres")]
 pub use idem_postgres::{PgConnectOptions, PostgresStore};
 #[cfg(feature = "redis")]
-pub use idem_redis::RedisStore;
+pub use idem_redis::{RedisStore, redis};
 pub use idem_runtime::call::{
     Argument, Call, CurrentAttempt, Happened, Observe, Observed, OnError, OnRunning, OnStoreError, Outcome,
     current, observe, observe_blocking, on_cancel, on_duplicate, on_error, shutdown, shutdown_blocking,
@@ -44,6 +45,8 @@ pub use idem_runtime::call::{
 pub use idem_runtime::conformance;
 pub use idem_runtime::encoding::{self, unordered};
 pub use idem_runtime::store::{self, MemoryStore, OnInterrupt, Store, StoreError};
+#[cfg(feature = "testing")]
+pub use idem_runtime::testing;
 pub use idem_runtime::{Error, Io, Text, Timestamp, Token, digest, io};
 #[cfg(feature = "sqlite")]
 pub use idem_sqlite::SqliteStore;

@@ -1,4 +1,4 @@
-use super::{attribute, protected};
+use super::whole::{attribute, protected};
 use proc_macro2::TokenStream;
 
 fn tokens(source: &str) -> TokenStream {
@@ -184,4 +184,34 @@ fn what_is_never_stored_may_borrow() {
     expanded("on_duplicate = reject", "fn f(a: &str) -> Result<&str, E> { Ok(a) }");
     expanded("", "fn f(a: &str) -> Result<Cow<'_, str>, E> { Ok(a.into()) }");
     expanded("", "fn f(a: &str) -> Result<u8, &str> { Err(a) }");
+}
+
+/// Found by fuzzing: what nests without an end overflowed the compiler's stack.
+#[test]
+fn what_nests_too_deeply_is_refused() {
+    let item = "fn f(a: u8) -> Result<(), E> { Ok(()) }";
+    let nested = |front: &str, back: &str| format!("{}a{}", front.repeat(2000), back.repeat(2000));
+    let refusal = ["this nests too deeply for the attribute to read: give a part of it a name of its own"];
+    for (front, back) in
+        [("!", ""), ("& ", ""), ("(", ")"), ("return ", ""), ("|| ", ""), ("a::<", ">"), ("{", "}")]
+    {
+        assert_eq!(refused(&format!("key({})", nested(front, back)), item), refusal, "{front}");
+    }
+    for (front, back) in [("& ", ""), ("V<", ">"), ("(", ")"), ("fn() -> ", ""), ("A<B, ", ">")] {
+        let item = format!("fn f(a: {}) -> Result<(), E> {{ Ok(()) }}", nested(front, back));
+        assert_eq!(refused("", &item), refusal, "{front}");
+    }
+}
+
+/// Long is not deep.
+#[test]
+fn what_is_long_is_read() {
+    let arguments =
+        (0..500).map(|n| format!("a{n}: HashMap<String, Vec<(u8, &'static str)>>, ")).collect::<String>();
+    let documented = "/// A line.\n".repeat(500);
+    let bounds = (0..200).map(|n| format!("T{n}: Fn(u8) -> Vec<u8> + Send, ")).collect::<String>();
+    let body = format!("{}Ok(()){}", "{".repeat(500), "}".repeat(500));
+    let item =
+        format!("{documented} fn f<{bounds}>({arguments}) -> Result<(), E> where {bounds} {{ {body} }}");
+    let _ = expanded(&format!("skip({})", (0..500).map(|n| format!("a{n}, ")).collect::<String>()), &item);
 }

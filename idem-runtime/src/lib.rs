@@ -10,6 +10,8 @@ pub mod encoding;
 mod error;
 mod io;
 pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod text;
 mod time;
 mod token;

@@ -122,7 +122,12 @@ impl Serve {
             (Some(certificate), Some(key)) => Some(Arc::new(Certificates::open(certificate, key)?)),
             _ => None,
         };
-        let stores = Stores::connect(&self.store).await?;
+        let stores = Stores::connect(&self.store).await.map_err(|error| match error {
+            // What a call would be told is about a call.
+            idem::Error::Store { source, .. } => source.to_string(),
+            idem::Error::Misuse { message, .. } => message.to_string(),
+            other => other.to_string(),
+        })?;
         let listener = TcpListener::bind(self.listen)
             .await
             .map_err(|error| format!("{} cannot be listened on: {error}", self.listen))?;
@@ -193,7 +198,10 @@ async fn look(device: Arc<Device>, certificates: Option<Arc<Certificates>>) {
         let looking = tokio::task::spawn_blocking(move || {
             if let Some(keys) = &device.keys {
                 keys.look();
-                device.stores.keep(&keys.keys());
+                let keys = keys.keys();
+                device.stores.keep(&keys);
+                device.history.keep(|namespace| keys.has(namespace));
+                device.page.keep(|namespace| keys.has(namespace));
             }
             if let Some(certificates) = certificates {
                 certificates.look();

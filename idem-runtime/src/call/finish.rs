@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 
 use super::outcome;
 use super::policy::sealed::Sealed;
+use super::under;
 use super::{Call, Converts, Judges, Keeps, Outcome, Run};
 use crate::{Error, Timestamp};
 
@@ -97,7 +98,12 @@ where
                 attempts: run.guard.progress.grant.map_or(0, |grant| grant.number),
             });
             // Guard, body and settling go on together, on the caller's runtime.
-            *this.task = this.run.take().map(|run| runtime.spawn(run));
+            *this.task = this.run.take().map(|run| {
+                let put = run.guard.progress.put.clone();
+                let task = runtime.spawn(under::carried(&put, run));
+                put.spawned(&task);
+                task
+            });
         }
         let task = this.task.as_mut().expect("a call is not polled after it was over");
         match ready!(Pin::new(task).poll(cx)) {

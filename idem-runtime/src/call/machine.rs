@@ -15,6 +15,7 @@ use super::observe::{self, Happened, Observed, Slot};
 use super::options::{OnRunning, OnStoreError};
 use super::prepared::Prepared;
 use super::source::{NoStore, Sourced};
+use super::under::Put;
 use crate::store::{
     Answer, Asked, AttemptId, Durability, Fault, Finished, Grant, Handle, Pending, Reply, Request, StoreError,
 };
@@ -52,6 +53,8 @@ pub(crate) struct Progress {
     pub(super) keeps: bool,
     /// The call's token, once it was made.
     token: Token,
+    /// The store that a test has put this call under.
+    pub(super) put: Put,
     /// Whether all is known that a claim needs.
     made: bool,
 }
@@ -152,6 +155,9 @@ impl Prepared {
             Ok(token) => self.progress.token = token,
             Err(error) => return refuse(error),
         }
+        let (put, store) = Put::begin(self.progress.token);
+        self.progress.put = put;
+        self.store = store.or(self.store.take());
         if self.store.is_some() {
             return self.make_claim();
         }
@@ -412,6 +418,7 @@ impl Prepared {
             let innermost = running.or_else(|| self.progress.parent.clone());
             self.progress.within = Within { innermost, unprotected: true };
             self.progress.at = At::Body;
+            self.progress.put.begins(self.token_now());
             return true;
         };
         if let Some(sent) = self.progress.sent {
@@ -439,6 +446,7 @@ impl Prepared {
         }
         self.progress.within = Within { innermost: Some(running), unprotected: false };
         self.progress.at = At::Body;
+        self.progress.put.begins(self.token_now());
         true
     }
 

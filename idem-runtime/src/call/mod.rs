@@ -19,6 +19,7 @@ mod settle;
 mod shutdown;
 mod site;
 mod source;
+pub(crate) mod under;
 
 pub use builder::Call;
 pub use current::{CurrentAttempt, current};

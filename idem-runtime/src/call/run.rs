@@ -139,12 +139,19 @@ where
                     *this.stage = if this.guard.begin_body() { Stage::Body } else { Stage::Claim };
                 }
                 Stage::Body => {
+                    let (put, token) = (this.guard.progress.put.clone(), this.guard.token_now());
+                    if !put.may_go_on(token, cx) {
+                        return Poll::Pending;
+                    }
                     let mut body = this.body.as_mut();
                     let polled = this.guard.within(|| {
                         caught(|| body.as_mut().as_pin_mut().expect("a body runs until it ends").poll(cx))
                     });
                     match polled {
-                        Ok(Poll::Pending) => return Poll::Pending,
+                        Ok(Poll::Pending) => {
+                            put.suspended(token);
+                            return Poll::Pending;
+                        }
                         Ok(Poll::Ready(result)) => {
                             let policy = this.policy.as_ref().expect("a call ends once");
                             let within = this.guard.progress.within.clone();

@@ -186,6 +186,7 @@ impl Prepared {
         if let Some(span) = &self.progress.span {
             span.record("outcome", outcome);
         }
+        self.progress.put.ends(self.token_now(), outcome);
         counted(self.text(), outcome);
     }
 }

@@ -100,6 +100,7 @@ pub(crate) async fn out(
 }
 
 /// What a statement made of one request.
+#[allow(clippy::large_enum_variant, reason = "one is made for each request, and is gone at once")]
 enum Outcome {
     Answer(Answer),
     Open(Open),

@@ -277,7 +277,10 @@ fn a_server_that_cannot_takes_no_claim_and_takes_it_when_it_can() {
     // What passes is asked again, until the time limit.
     raise(server, &url, "40001");
     let asked_at = Instant::now();
-    says(&ask_claim(&store, &claim(token(90))).unwrap_err(), Fault::Unavailable, "ask again");
+    let error = ask_claim(&store, &claim(token(90))).unwrap_err();
+    // What is on its way when the time is up may have been carried out; what waits for its next turn was not.
+    assert!(matches!(error.fault(), Fault::Lost | Fault::Unavailable), "{error}");
+    assert!(error.to_string().contains("ask again"), "{error}");
     assert!(asked_at.elapsed() > Duration::from_secs(1), "{:?}", asked_at.elapsed());
     let asked = store.ask(asked_claim(&claim(token(91))));
     mend(server, &url);

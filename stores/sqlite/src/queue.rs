@@ -68,6 +68,10 @@ struct State {
 
 impl Queue {
     /// Gives the writer something to do, or the request back if the writer is gone.
+    #[allow(
+        clippy::result_large_err,
+        reason = "what is refused goes back to whoever has it, and that is rare"
+    )]
     pub(crate) fn push(&self, job: Job) -> Result<(), Job> {
         let mut state = self.lock();
         if state.dead {

@@ -127,6 +127,16 @@ impl Postgres {
         self.programs.join(name)
     }
 
+    /// Cuts the connections of every client of a database, in the middle of whatever they do.
+    ///
+    /// # Panics
+    /// If the server does not answer.
+    pub fn cut_connections(&self, database: &str) {
+        let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                      WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        self.psql(database, others);
+    }
+
     /// What it has logged.
     #[must_use]
     pub fn log(&self) -> String {
