@@ -34,7 +34,7 @@
 pub use idem_device_client::DeviceStore;
 pub use idem_macros::idempotent;
 #[cfg(feature = "postgres")]
-pub use idem_postgres::PostgresStore;
+pub use idem_postgres::{PgConnectOptions, PostgresStore};
 #[cfg(feature = "redis")]
 pub use idem_redis::{RedisStore, redis};
 pub use idem_runtime::call::{

@@ -2,7 +2,7 @@
 //! in turns, in one run.
 //!
 //! `cargo run --release -p idem-benches [-- SECTION… [--dir FOLDER]]` prints a Markdown table. Sections: `token`,
-//! `memory`, `threads`, `space`, `allocations`, `sqlite`, `redis`, `postgres`, `compile`, `future`; all of them if none is
+//! `memory`, `threads`, `space`, `allocations`, `sqlite`, `redis`, `postgres`, `postgres-many`, `compile`, `future`; all of them if none is
 //! named.
 
 mod allocations;
@@ -29,7 +29,7 @@ use std::process::ExitCode;
 
 use table::Row;
 
-const SECTIONS: [&str; 10] = [
+const SECTIONS: [&str; 11] = [
     "token",
     "memory",
     "threads",
@@ -38,6 +38,7 @@ const SECTIONS: [&str; 10] = [
     "sqlite",
     "redis",
     "postgres",
+    "postgres-many",
     "compile",
     "future",
 ];
@@ -86,7 +87,7 @@ fn main() -> ExitCode {
     add("allocations", &mut allocations::rows);
     add("sqlite", &mut || sqlite::rows(&folder));
     add("postgres", &mut postgres::rows);
-    add("postgres", &mut postgres_many::rows);
+    add("postgres-many", &mut postgres_many::rows);
     add("redis", &mut redis::rows);
     add("compile", &mut compile::rows);
     add("future", &mut future::rows);

@@ -8,6 +8,11 @@ use idem_runtime::Text;
 use idem_runtime::store::{AttemptId, Request, Responder};
 use tokio::sync::Notify;
 
+use crate::row;
+
+/// How many bytes go out together at most: large results are not to keep small ones waiting.
+const TOGETHER: usize = 1 << 20;
+
 /// One request on its way.
 #[derive(Debug)]
 pub(crate) struct Job {
@@ -119,7 +124,14 @@ impl Queue {
                         line.front().map(|job| &job.request),
                         Some(Request::Claim(_) | Request::Complete(_))
                     );
-                    let count = line.len().min(if alone { 1 } else { most });
+                    let most = if alone { 1 } else { most };
+                    let mut size = 0;
+                    let fits = |job: &&Job| {
+                        size += row::size(&job.request);
+                        size <= TOGETHER
+                    };
+                    // One goes out, however large it is.
+                    let count = line.iter().take(most).take_while(fits).count().max(1);
                     let batch = line.drain(..count).collect();
                     if waiting.oldest().is_some() {
                         self.filled.notify_last();

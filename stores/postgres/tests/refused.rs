@@ -252,7 +252,7 @@ fn a_server_that_cannot_takes_no_claim_and_takes_it_when_it_can() {
         ("53100", Fault::Refused, "no room left on its disk"),
         ("53200", Fault::Unavailable, "too much to do"),
         ("42501", Fault::Refused, "GRANT"),
-        ("54000", Fault::Refused, "max_result"),
+        ("54000", Fault::TooLarge, "max_result"),
         ("57014", Fault::Unavailable, "pg_stat_activity"),
         ("26000", Fault::Refused, "pooled=transaction"),
         ("XX000", Fault::Unavailable, "failed"),
@@ -341,4 +341,9 @@ fn what_postgresql_cannot_hold_is_refused_before_it_is_sent() {
     let mut odd = claim(token(1));
     odd.scope = "a\0b".into();
     says(&ask_claim(&store, &odd).unwrap_err(), Fault::Refused, "zero character");
+    let large = claim(token(2));
+    let grant = claimed(&store, &large);
+    let complete = complete(&large, grant, &vec![0; (256 << 20) + 1]);
+    let error = ask(&store, Request::Complete(complete.into())).unwrap_err();
+    says(&error, Fault::TooLarge, "lower `max_result`");
 }
