@@ -244,7 +244,6 @@ fn without_keys_it_stays_on_this_machine() {
             .arg("serve")
             .args(arguments)
             .current_dir(folder.path())
-            .env_remove("IDEM_STORE")
             .output()
             .unwrap()
     };

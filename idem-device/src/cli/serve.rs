@@ -24,13 +24,7 @@ pub(super) struct Serve {
     #[arg(long, default_value = "127.0.0.1:4336", value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
     /// Where records are kept: every URL that `idem::connect` takes.
-    #[arg(
-        long,
-        env = "IDEM_STORE",
-        hide_env_values = true,
-        default_value = "sqlite:idem.db",
-        value_name = "URL"
-    )]
+    #[arg(long, default_value = "sqlite:idem.db", value_name = "URL")]
     store: String,
     /// Who may ask: a file with a line per key, which `idem key` makes. It is read again when it changes.
     #[arg(long, value_name = "FILE")]

@@ -247,7 +247,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        // Every route that takes a caller is a keyed one: `the_routes_that_need_a_key` is its test.
+        // A route that takes a caller and is open to everybody would have none.
         parts
             .extensions
             .get::<Caller>()

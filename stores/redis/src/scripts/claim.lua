@@ -1,9 +1,12 @@
--- Nothing is there: the attempt runs. Anything else is returned as it is, and when: the server removes what expires by
--- whole milliseconds, which is a moment late.
+-- Nothing is there: the attempt runs. Anything else is returned as it is, and when: but what is done, which the server
+-- removes by itself when it expires, without the time.
 -- KEYS: the record. ARGV: 1 the record without fence, generation, lease and moments, 2 the lease in microseconds, 3 the
 -- retention in milliseconds (0: for ever).
 local call = redis.call
 local found = call('GET', KEYS[1])
+if found and string.byte(found, 2) == 3 then
+  return found
+end
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
 if found then
