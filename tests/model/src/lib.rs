@@ -4,7 +4,7 @@
 //! die, time passes, and a person decides. What the store does is
 //! [`protocol::apply`](idem_runtime::store::protocol::apply), the function that the stores use. What a caller does is
 //! written down anew in [`system`], after the rules of `idem-runtime`'s `call`: that is a machine of futures and
-//! timers, which a model cannot step through.
+//! timers, which a model cannot step through. Of it the model uses what is pure: how two digests are compared.
 //!
 //! | file | about |
 //! | --- | --- |

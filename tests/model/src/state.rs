@@ -1,11 +1,13 @@
 //! A state of the system, as small as it can be: records, callers, what is on its way, and what the promises
 //! remember.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use idem_runtime::store::{AttemptId, Head, Kind, OnInterrupt, Payload, Record, State as RecordState};
-use idem_runtime::{LeaseTime, Timestamp};
+use idem_runtime::{LeaseTime, Timestamp, encoding};
 
 /// How many callers there are.
 pub const CALLERS: usize = 3;
@@ -138,7 +140,7 @@ impl Kept {
             record.result = Payload::from(vec![self.result.0]);
         }
         record.head = head;
-        record.digest = digest(self.digest);
+        record.digest = digest(self.digest).to_vec();
         if self.by {
             record.by = "person".into();
         }
@@ -159,17 +161,35 @@ impl Kept {
             generation: small(head.generation),
             lease: if head.state == RecordState::Running { small(head.lease.micros) } else { 0 },
             expires: moment(head.expires),
-            digest: record.digest.first().copied().unwrap_or(0),
+            digest: number(&record.digest),
             result: record.result.first().map_or(Attempt::NOBODY, |attempt| Attempt(*attempt)),
             by: !record.by.is_empty(),
         }
     }
 }
 
-/// A digest by its number; 0 is that of a call which verifies nothing.
+/// So many calls with other verified arguments can be told apart, those that verify nothing included.
+const DIGESTS: u8 = 3;
+
+/// The digest of verified arguments by their number; 0 is a call that verifies nothing.
+///
+/// # Panics
+/// For a number that is too large.
 #[must_use]
-pub fn digest(number: u8) -> Vec<u8> {
-    if number == 0 { Vec::new() } else { vec![number] }
+pub fn digest(number: u8) -> &'static [u8] {
+    static MADE: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+        let amounts = (1..DIGESTS).map(|amount| BTreeMap::from([("amount", amount)]));
+        let encoded = amounts.map(|amount| encoding::to_vec(&amount).expect("a map is encoded"));
+        let digests = encoded.map(|verified| idem_runtime::digest::of(&verified).expect("it is such a map"));
+        std::iter::once(Vec::new()).chain(digests).collect()
+    });
+    &MADE[usize::from(number)]
+}
+
+/// The number of a digest.
+#[must_use]
+pub fn number(bytes: &[u8]) -> u8 {
+    (0..DIGESTS).find(|number| digest(*number) == bytes).unwrap_or(0)
 }
 
 /// The library's attempt as the model's.

@@ -3,6 +3,7 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use idem_runtime::digest::{Compared, compare};
 use idem_runtime::store::{
     Claim, Complete, Kind, OnInterrupt, Payload, Record, Reopen, Reply, Request, Resolve,
     State as RecordState,
@@ -15,7 +16,7 @@ use crate::promises::{self, Answered, Promise};
 use crate::rules::{Rules, Times};
 use crate::state::{
     ATTEMPTS, Attempt, CALLERS, Caller, Kept, Message, Net, Operation, Outcome, Phase, State, TOKENS, Token,
-    Told, digest, ticks,
+    Told, digest, number, ticks,
 };
 
 /// What can happen.
@@ -104,8 +105,8 @@ impl System {
                 let mut claim = Claim::default();
                 claim.token = token;
                 claim.attempt = attempt;
-                claim.digest = digest(caller.arguments);
-                claim.accept = (message.carried.0 != u8::MAX).then(|| digest(message.carried.0));
+                claim.digest = digest(caller.arguments).to_vec();
+                claim.accept = (message.carried.0 != u8::MAX).then(|| digest(message.carried.0).to_vec());
                 claim.lease = lease;
                 claim.ttl = ticks(self.bounds.ttl);
                 claim.on_interrupt = if caller.strict { OnInterrupt::Reject } else { OnInterrupt::Retry };
@@ -117,7 +118,7 @@ impl System {
                 complete.attempt = attempt;
                 complete.fence = message.carried.0.into();
                 complete.generation = message.carried.1.into();
-                complete.digest = digest(caller.arguments);
+                complete.digest = digest(caller.arguments).to_vec();
                 complete.result = Payload::from(vec![message.attempt.0]);
                 complete.kind = Kind::Value;
                 complete.ttl = ticks(self.bounds.ttl);
@@ -227,9 +228,10 @@ impl System {
                 let wakes = if self.rules.wakes_at_lease_end { now + left } else { u8::MAX };
                 caller.phase = Phase::Waiting { wakes: wakes.min(caller.until) };
             }
-            // Compared by name; without a name in common they are compatible.
-            Told::Mismatch { digest } if digest == 0 || own == 0 => {
-                caller.accept = digest;
+            Told::Mismatch { digest: theirs }
+                if compare(digest(own), digest(theirs)) == Compared::Compatible =>
+            {
+                caller.accept = theirs;
                 self.claim(state, index);
             }
             Told::LeaseLost if caller.number + 1 < ATTEMPTS => {
@@ -497,7 +499,7 @@ fn told(reply: &Reply) -> Told {
             Told::Running { left: u8::try_from(lease_left.as_micros()).unwrap_or(u8::MAX) }
         }
         Reply::Done(_) => Told::Done,
-        Reply::Mismatch { digest } => Told::Mismatch { digest: digest.first().copied().unwrap_or(0) },
+        Reply::Mismatch { digest } => Told::Mismatch { digest: number(digest) },
         Reply::Interrupted { .. } => Told::Interrupted,
         Reply::LeaseLost { .. } => Told::LeaseLost,
         _ => Told::Settled,
