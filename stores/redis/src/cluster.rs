@@ -116,13 +116,14 @@ impl Cluster {
             job.lost |= broken;
             job = match retry(job, failure, scripts) {
                 Some((job, Remedy::SendSource)) => job,
-                Some((job, _)) => {
+                Some((job, remedy)) => {
                     if Instant::now() + pause >= job.until {
                         return job.late(settings.time_limit);
                     }
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(LAST_PAUSE);
-                    if broken || moved {
+                    // A master that has come back as a replica is not noticed by the client.
+                    if broken || moved || remedy == Remedy::Reconnect {
                         self.renew(number, job.until).await;
                     }
                     job
