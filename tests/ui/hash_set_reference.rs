@@ -1,6 +1,6 @@
 use idem::{Error, idempotent};
 
-type Tags = std::collections::HashSet<String>;
+type Tags = std::collections::HashSet<u32>;
 
 #[idempotent]
 async fn charge(order: u64, tags: &Tags) -> Result<u64, Error> {

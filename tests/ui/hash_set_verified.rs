@@ -3,7 +3,7 @@ use idem::{Error, idempotent};
 use std::collections::HashSet;
 
 #[idempotent(key(order))]
-async fn charge(order: u64, tags: HashSet<String>) -> Result<u64, Error> {
+async fn charge(order: u64, tags: HashSet<u32>) -> Result<u64, Error> {
     Ok(order)
 }
 

@@ -1,7 +1,7 @@
 use idem::{Error, idempotent};
 
 struct Shop {
-    store: String,
+    store: u64,
 }
 
 impl Shop {
