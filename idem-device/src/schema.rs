@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use idem::store::{Arguments, AttemptId, Claim, Complete, Kind, OnInterrupt, Payload, Reopen, Resolve};
+use idem::store::{
+    Arguments, AttemptId, Claim, Complete, Kind, OnInterrupt, Payload, Record, Reopen, Resolve,
+};
 use idem::{Text, Token, digest, encoding};
 
 use crate::answer::{Format, Object};
@@ -48,6 +50,10 @@ impl<'a> Fields<'a> {
     }
 
     /// The value still encoded.
+    fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(other, _)| *other == name)
+    }
+
     fn raw(&mut self, name: &str) -> Option<&'a [u8]> {
         let at = self.0.iter().position(|(other, _)| *other == name)?;
         Some(self.0.swap_remove(at).1)
@@ -337,22 +343,52 @@ impl Submitting {
     }
 }
 
-pub(crate) fn complete(token: Token, mut fields: Fields<'_>) -> Read<Arc<Complete>> {
-    let (_, digest) = fields.verified()?;
-    let (result, kind) = fields.result()?;
-    let mut complete = Complete::default();
-    complete.token = token;
-    complete.attempt = fields.the_attempt()?;
-    complete.fence = fields.whole("fence")?.unwrap_or_default();
-    complete.generation = fields.whole("generation")?.unwrap_or_default();
-    complete.number = fields.whole("number")?.unwrap_or_default();
-    complete.function = fields.text("function")?.unwrap_or_default();
-    complete.digest = digest;
-    complete.result = result;
-    complete.kind = kind;
-    complete.ttl = fields.ttl()?;
-    fields.end()?;
-    Ok(Arc::new(complete))
+/// A completion, which may leave out what the claim has said already.
+pub(crate) struct Completing {
+    complete: Complete,
+    has_function: bool,
+    has_digest: bool,
+}
+
+impl Completing {
+    pub(crate) fn read(token: Token, mut fields: Fields<'_>) -> Read<Self> {
+        let (has_function, has_digest) =
+            (fields.has("function"), fields.has("verify") || fields.has("digest"));
+        let (_, digest) = fields.verified()?;
+        let (result, kind) = fields.result()?;
+        let mut complete = Complete::default();
+        complete.token = token;
+        complete.attempt = fields.the_attempt()?;
+        complete.fence = fields.whole("fence")?.unwrap_or_default();
+        complete.generation = fields.whole("generation")?.unwrap_or_default();
+        complete.number = fields.whole("number")?.unwrap_or_default();
+        complete.function = fields.text("function")?.unwrap_or_default();
+        complete.digest = digest;
+        complete.result = result;
+        complete.kind = kind;
+        complete.ttl = fields.ttl()?;
+        fields.end()?;
+        Ok(Completing { complete, has_function, has_digest })
+    }
+
+    /// Whether the record has to be looked at for what was left out.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.has_function && self.has_digest
+    }
+
+    /// With what the attempt's claim has said. Without it the record would lose its function, and the digest that tells
+    /// a duplicate from a call with other verified arguments.
+    pub(crate) fn fill(mut self, record: Option<&Record>) -> Arc<Complete> {
+        if let Some(record) = record.filter(|record| record.head.attempt == self.complete.attempt) {
+            if !self.has_function {
+                self.complete.function = record.function.clone();
+            }
+            if !self.has_digest {
+                self.complete.digest.clone_from(&record.digest);
+            }
+        }
+        Arc::new(self.complete)
+    }
 }
 
 /// Who decides, and about which fence.

@@ -90,6 +90,20 @@ fn from_claim_to_result() {
 }
 
 #[test]
+fn what_a_completion_leaves_out_stays_as_the_claim_said_it() {
+    let device = device(&[]);
+    let (record, _) = claimed(&device);
+    let completed = device.post(&format!("{record}/complete"), &attempt(r#","result":7"#));
+    assert_eq!(completed.status, 200, "{completed:?}");
+    assert_eq!(device.get(&record).json()["function"], "charge");
+    let done = device.post("/v1/claim", CALL);
+    assert_eq!((done.status, &done.json()["result"]), (200, &json!(7)));
+    // Other verified arguments are no duplicate of it.
+    let other = device.post("/v1/claim", &CALL.replace("250", "251"));
+    assert_eq!((other.status, other.problem().as_str()), (422, "mismatch"));
+}
+
+#[test]
 fn what_a_person_decides() {
     let device = device(&["--store", "memory:"]);
     let (record, first) = claimed(&device);

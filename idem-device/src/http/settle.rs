@@ -8,10 +8,18 @@ use super::{InPath, claim};
 use crate::answer::{Answer, Object};
 use crate::device::Caller;
 use crate::problem::{Kind, Problem};
-use crate::schema;
+use crate::schema::Completing;
 
 pub(super) async fn complete(caller: Caller, InPath(token): InPath, body: Body) -> Result<Answer, Problem> {
-    let complete = schema::complete(token, body.fields()?)?;
+    let completing = Completing::read(token, body.fields()?)?;
+    let found = match completing.is_whole() {
+        true => None,
+        false => match caller.ask(Request::Get { token }).await? {
+            Reply::Record(record) => record,
+            _ => None,
+        },
+    };
+    let complete = completing.fill(found.as_deref());
     answer(caller.ask(Request::Complete(complete)).await?)
 }
 
