@@ -72,9 +72,7 @@ fn a_server_that_is_gone_is_used_again_when_it_is_back() {
         assert_ne!(error.fault(), Fault::Refused, "{error}");
         assert!(asked_at.elapsed() < Duration::from_secs(4), "it is said soon: {:?}", asked_at.elapsed());
         server.restart();
-        let back = Instant::now();
         until("it is used again", || ask_claim(&store, &claim(token(1))).is_ok());
-        assert!(back.elapsed() < Duration::from_secs(2), "{:?}", back.elapsed());
         assert_eq!(&*duplicate(&store, token(1)).result, b"one");
     }
 }
