@@ -68,7 +68,11 @@ async fn a_first_call_is_two_round_trips_and_a_duplicate_is_one_that_writes_noth
     for order in 1..=10 {
         assert_eq!(charge(&store, order).await.unwrap(), order * 100);
     }
-    assert_eq!(commands(&mut beside), counts([("evalsha", 10), ("get", 10), ("time", 10)]), "of ten duplicates");
+    assert_eq!(
+        commands(&mut beside),
+        counts([("evalsha", 10), ("get", 10), ("time", 10)]),
+        "of ten duplicates"
+    );
 }
 
 #[tokio::test]
