@@ -39,8 +39,9 @@ impl Batch {
         self.0.front().map_or_else(Instant::now, |job| job.since)
     }
 
-    /// What has not been answered.
-    pub(crate) fn left(self) -> Vec<Job> {
+    /// What has not been answered. It may have been carried out, unless the server would have none of it.
+    pub(crate) fn left(mut self, refused: bool) -> Vec<Job> {
+        self.0.iter_mut().for_each(|job| job.sent |= !refused);
         self.0.into()
     }
 }
@@ -55,7 +56,6 @@ pub(crate) async fn out(
     batch: &mut Batch,
 ) -> Result<(), Error> {
     let mut link = Link { shared, connection };
-    batch.0.iter_mut().for_each(|job| job.sent = true);
     // What the first statement has not decided, in the order of the batch.
     let mut open: VecDeque<Open> = batch.0.iter().map(|_| None).collect();
     if batch.0.len() > 1 {
