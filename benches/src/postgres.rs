@@ -239,7 +239,7 @@ fn firsts(
         &times,
         callers,
         bench,
-        (1.3, 0.6),
+        setting.is_empty().then_some((1.3, 0.6)),
     )]
 }
 
@@ -288,9 +288,9 @@ fn duplicates(
             &times,
             callers,
             None,
-            (1.3, 0.7),
+            Some((1.3, 0.7)),
         ),
-        compared(&what, "the `SELECT` alone", &alone, callers, bench, (1.3, 0.7)),
+        compared(&what, "the `SELECT` alone", &alone, callers, bench, None),
     ]
 }
 
@@ -301,15 +301,16 @@ fn compared(
     times: &Times,
     callers: usize,
     bench: Option<f64>,
-    targets: (f64, f64),
+    targets: Option<(f64, f64)>,
 ) -> Row {
     let bench = bench.map_or(String::new(), |nanos| format!(" (`pgbench`: {})", shown(callers, nanos)));
     let beside = format!("{beside}: {}{bench}", shown(callers, times.of(1)));
     let row = Row::new(what, shown(callers, times.of(0)), beside);
-    if callers == 1 {
-        row.ratio(times.ratio(0, 1)).at_most(targets.0)
-    } else {
-        row.ratio(times.ratio(1, 0)).at_least(targets.1)
+    let row = row.ratio(if callers == 1 { times.ratio(0, 1) } else { times.ratio(1, 0) });
+    match targets {
+        None => row,
+        Some((most, _)) if callers == 1 => row.at_most(most),
+        Some((_, least)) => row.at_least(least),
     }
 }
 

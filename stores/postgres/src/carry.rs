@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use idem_runtime::store::{
-    Answer, AttemptId, Claim, Complete, Grant, Listed, Page, Query, Record, Reply, Request, State, protocol,
+    Answer, AttemptId, Claim, Complete, Grant, Record, Reply, Request, State, protocol,
 };
 use idem_runtime::{Text, Timestamp, Token};
 use sqlx::postgres::{PgConnection, PgRow};
@@ -17,6 +17,7 @@ use sqlx::{AssertSqlSafe, Error, SqlStr};
 use tokio::time::sleep;
 
 use crate::failure::Failure;
+use crate::parameters::{many_claims, many_completes, one_claim, one_complete};
 use crate::queue::Job;
 use crate::row::{self, Fences, Found};
 use crate::shared::Shared;
@@ -24,14 +25,6 @@ use crate::value::{Columns, Values, micros, written};
 
 /// Not a namespace: no URL can name it. Stands for all of them, where expired records are removed.
 pub(crate) const EVERYWHERE: Text = Text::from_static("\0");
-
-/// How many records a page has at most, and if nobody says how many.
-const PAGE: usize = 1_000;
-const USUAL_PAGE: usize = 100;
-/// How many records are looked at for one page.
-const LOOKED_AT: i64 = 10_000;
-/// How many expired records one request removes at most.
-const PURGE: usize = 1_000;
 
 /// What is asked together: all of one kind. What has been answered is in it no more.
 pub(crate) struct Batch(VecDeque<Job>);
@@ -46,8 +39,9 @@ impl Batch {
         self.0.front().map_or_else(Instant::now, |job| job.since)
     }
 
-    /// What has not been answered.
-    pub(crate) fn left(self) -> Vec<Job> {
+    /// What has not been answered. It may have been carried out, unless the server would have none of it.
+    pub(crate) fn left(mut self, refused: bool) -> Vec<Job> {
+        self.0.iter_mut().for_each(|job| job.sent |= !refused);
         self.0.into()
     }
 }
@@ -62,7 +56,6 @@ pub(crate) async fn out(
     batch: &mut Batch,
 ) -> Result<(), Error> {
     let mut link = Link { shared, connection };
-    batch.0.iter_mut().for_each(|job| job.sent = true);
     // What the first statement has not decided, in the order of the batch.
     let mut open: VecDeque<Open> = batch.0.iter().map(|_| None).collect();
     if batch.0.len() > 1 {
@@ -100,24 +93,24 @@ pub(crate) async fn out(
 }
 
 /// What a statement made of one request.
-#[allow(clippy::large_enum_variant, reason = "one is made for each request, and is gone at once")]
 enum Outcome {
     Answer(Answer),
     Open(Open),
 }
 
-struct Link<'a> {
-    shared: &'a Shared,
+/// One connection at work.
+pub(crate) struct Link<'a> {
+    pub(crate) shared: &'a Shared,
     connection: &'a mut PgConnection,
 }
 
 impl Link<'_> {
-    fn values(&self) -> Values {
+    pub(crate) fn values(&self) -> Values {
         Values::new(self.shared.builder.pooled)
     }
 
     /// Sends one statement, and waits for its rows.
-    async fn run(&mut self, sql: &SqlStr, values: Values) -> Result<Vec<PgRow>, Error> {
+    pub(crate) async fn run(&mut self, sql: &SqlStr, values: Values) -> Result<Vec<PgRow>, Error> {
         match values {
             Values::Bound(arguments) => {
                 sqlx::query_with(sql.clone(), *arguments).fetch_all(&mut *self.connection).await
@@ -403,76 +396,6 @@ impl Link<'_> {
         values.text(version)?;
         Ok(!self.run(&self.shared.sql.remove, values).await?.is_empty())
     }
-
-    async fn list(&mut self, namespace: &str, query: &Query) -> Result<Reply, Failure> {
-        let limit = match query.limit {
-            0 => USUAL_PAGE,
-            limit => limit.min(PAGE),
-        };
-        let state = if query.lease_over { Some(State::Running) } else { query.state };
-        if query.lease_over && query.state.is_some_and(|state| state != State::Running) {
-            return Ok(Reply::Page(Page::default()));
-        }
-        let mut values = self.values();
-        values.text(namespace)?;
-        values.bytes(query.cursor.as_ref().map_or(&[][..], |token| token.as_bytes()))?;
-        values.number(LOOKED_AT)?;
-        // One more than is answered shows whether there is another page.
-        values.number(i64::try_from(limit).unwrap_or(i64::MAX) + 1)?;
-        values.maybe_text(state.map(row::state))?;
-        values.flag(query.lease_over)?;
-        values.maybe_text(query.function.as_deref())?;
-        values.maybe_number(query.age.map(micros))?;
-        let rows = self.run(&self.shared.sql.list, values).await?;
-        let (mut records, mut next) = (Vec::new(), None);
-        for row in &rows {
-            let mut columns = Columns::new(row);
-            let last = columns.maybe_bytes().map_err(unreadable)?;
-            if columns.number().map_err(unreadable)? == LOOKED_AT {
-                next = last.and_then(|last| last.try_into().ok()).map(Token::from_bytes);
-            }
-            if columns.is_null() {
-                break;
-            }
-            if records.len() == limit {
-                next = records.last().map(|listed: &Listed| listed.token);
-                break;
-            }
-            let token = Token::from_bytes(columns.array().map_err(unreadable)?);
-            let found = row::whole(&mut columns).map_err(|cause| Failure::Damaged(token, cause))?;
-            records.push(Listed::new(token, found.record));
-        }
-        Ok(Reply::Page(Page::new(records, next)))
-    }
-
-    /// Looks on as long as rows are looked at and none is removed: rows that were looked at too early are in the way.
-    async fn purge(&mut self, namespace: &Text, limit: usize) -> Result<Reply, Failure> {
-        let limit = limit.min(PURGE);
-        let mut removed = 0;
-        loop {
-            let left = limit - removed;
-            if left == 0 {
-                break;
-            }
-            let mut values = self.values();
-            values.number(i64::try_from(left).unwrap_or(i64::MAX))?;
-            values.maybe_text(Some(&**namespace).filter(|_| *namespace != EVERYWHERE))?;
-            let rows = self.run(&self.shared.sql.purge, values).await?;
-            let mut counts = [0; 2];
-            if let Some(row) = rows.first() {
-                let mut columns = Columns::new(row);
-                for count in &mut counts {
-                    *count = usize::try_from(columns.number().map_err(unreadable)?).unwrap_or(0);
-                }
-            }
-            let [gone, due] = counts;
-            removed += gone;
-            if due < left {
-                break;
-            }
-        }
-        Ok(Reply::Purged(removed))
-    }
 }
 
 fn as_claim(job: &Job) -> Option<&Claim> {
@@ -490,7 +413,7 @@ fn as_complete(job: &Job) -> Option<&Complete> {
 }
 
 /// What is said of a row that is not what the statement gives.
-fn unreadable(cause: String) -> Failure {
+pub(crate) fn unreadable(cause: String) -> Failure {
     Failure::Refused(Error::Decode(cause.into()))
 }
 
@@ -527,74 +450,4 @@ fn completed(rows: &[PgRow], count: usize) -> Vec<Outcome> {
         }
     }
     outcomes
-}
-
-/// The arguments that a record keeps.
-fn kept(claim: &Claim) -> Option<&idem_runtime::store::Arguments> {
-    claim.arguments.as_ref().filter(|_| claim.record_arguments)
-}
-
-fn one_claim(mut values: Values, namespace: &str, claim: &Claim) -> Result<Values, Error> {
-    values.text(namespace)?;
-    values.bytes(claim.token.as_bytes())?;
-    values.bytes(&claim.attempt.to_bytes())?;
-    values.number(micros(claim.lease))?;
-    values.number(micros(claim.ttl))?;
-    values.number(row::slack(claim.ttl))?;
-    values.text(row::on_interrupt(claim.on_interrupt))?;
-    values.text(&claim.scope)?;
-    values.text(&claim.function)?;
-    values.bytes(&claim.digest)?;
-    values.maybe_bytes(kept(claim).map(|arguments| &*arguments.key))?;
-    values.maybe_bytes(kept(claim).map(|arguments| &*arguments.verified))?;
-    Ok(values)
-}
-
-fn many_claims(asked: &[(&Text, &Claim)]) -> Result<Values, Error> {
-    let mut values = Values::new(false);
-    values.many(column(asked, |(namespace, _)| namespace.as_str()))?;
-    values.many(column(asked, |(_, claim)| &claim.token.as_bytes()[..]))?;
-    values.many(column(asked, |(_, claim)| claim.attempt.to_bytes().to_vec()))?;
-    values.many(column(asked, |(_, claim)| micros(claim.lease)))?;
-    values.many(column(asked, |(_, claim)| micros(claim.ttl)))?;
-    values.many(column(asked, |(_, claim)| row::slack(claim.ttl)))?;
-    values.many(column(asked, |(_, claim)| row::on_interrupt(claim.on_interrupt)))?;
-    values.many(column(asked, |(_, claim)| claim.scope.as_str()))?;
-    values.many(column(asked, |(_, claim)| claim.function.as_str()))?;
-    values.many(column(asked, |(_, claim)| &*claim.digest))?;
-    values.many(column(asked, |(_, claim)| kept(claim).map(|arguments| &*arguments.key)))?;
-    values.many(column(asked, |(_, claim)| kept(claim).map(|arguments| &*arguments.verified)))?;
-    Ok(values)
-}
-
-fn one_complete(mut values: Values, namespace: &str, complete: &Complete) -> Result<Values, Error> {
-    values.text(namespace)?;
-    values.bytes(complete.token.as_bytes())?;
-    values.bytes(&complete.attempt.to_bytes())?;
-    values.text(row::kind(complete.kind))?;
-    values.number(micros(complete.ttl))?;
-    values.number(row::slack(complete.ttl))?;
-    values.text(&complete.function)?;
-    values.bytes(&complete.digest)?;
-    values.bytes(&complete.result)?;
-    Ok(values)
-}
-
-fn many_completes(asked: &[(&Text, &Complete)]) -> Result<Values, Error> {
-    let mut values = Values::new(false);
-    values.many(column(asked, |(namespace, _)| namespace.as_str()))?;
-    values.many(column(asked, |(_, complete)| &complete.token.as_bytes()[..]))?;
-    values.many(column(asked, |(_, complete)| complete.attempt.to_bytes().to_vec()))?;
-    values.many(column(asked, |(_, complete)| row::kind(complete.kind)))?;
-    values.many(column(asked, |(_, complete)| micros(complete.ttl)))?;
-    values.many(column(asked, |(_, complete)| row::slack(complete.ttl)))?;
-    values.many(column(asked, |(_, complete)| complete.function.as_str()))?;
-    values.many(column(asked, |(_, complete)| &*complete.digest))?;
-    values.many(column(asked, |(_, complete)| &*complete.result))?;
-    Ok(values)
-}
-
-/// One value of each request.
-fn column<'a, R, T>(asked: &[(&'a Text, &'a R)], value: impl Fn((&'a Text, &'a R)) -> T) -> Vec<T> {
-    asked.iter().map(|asked| value(*asked)).collect()
 }

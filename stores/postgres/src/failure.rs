@@ -39,6 +39,11 @@ impl From<Error> for Failure {
 
 const READ_ONLY: &str = "25006";
 
+/// Whether the server takes no writes, and so has carried out none.
+pub(crate) fn is_standby(error: &Error) -> bool {
+    code(error) == READ_ONLY
+}
+
 /// The server's code of an error; nothing where it does not come from the server.
 pub(crate) fn code(error: &Error) -> String {
     error.as_database_error().and_then(|error| error.code()).unwrap_or_default().into_owned()

@@ -31,6 +31,7 @@ mod connect;
 mod failure;
 mod listen;
 mod options;
+mod parameters;
 mod queue;
 mod row;
 mod schema;
@@ -38,6 +39,7 @@ mod server;
 mod shared;
 mod sql;
 mod value;
+mod walk;
 mod watch;
 mod worker;
 

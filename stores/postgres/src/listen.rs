@@ -15,9 +15,11 @@ use crate::sql::CHANNEL;
 
 /// How long a waiter waits for the connection before it looks without it.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// How long it rests before it connects again, and how long it may be silent before it is looked at.
+/// How long it rests before it connects again.
 const REST: Duration = Duration::from_millis(250);
-const SILENT: Duration = Duration::from_secs(15);
+/// How often it is seen whether the store is closed, and after how much silence the connection is looked at.
+const GLANCE: Duration = Duration::from_secs(1);
+const SILENT: u32 = 15;
 
 #[derive(Debug)]
 pub(crate) struct Listener {
@@ -32,10 +34,13 @@ impl Default for Listener {
 }
 
 impl Shared {
-    /// Whether somebody listens: waits a moment for it.
-    pub(crate) async fn listens(self: &Arc<Self>) -> bool {
+    /// Whether somebody listens. Who waits for the first time waits a moment for it.
+    pub(crate) async fn listens(self: &Arc<Self>, first: bool) -> bool {
         if !self.notifies() {
             return false;
+        }
+        if !first {
+            return *self.listener.up.borrow();
         }
         if !self.listener.started.swap(true, Ordering::Relaxed) {
             self.spawn(listen(Arc::clone(self)));
@@ -76,16 +81,20 @@ async fn hear(shared: &Shared) -> Result<(), Error> {
     shared.listener.up.send_replace(true);
     // What was told before is looked for.
     shared.watches.all();
+    let mut silent = 0;
     while !shared.queue.is_closed() {
-        match timeout(SILENT, listener.try_recv()).await {
+        match timeout(GLANCE, listener.try_recv()).await {
             Ok(Ok(Some(told))) => {
+                silent = 0;
                 if let Ok(token) = told.payload().parse::<Token>() {
                     shared.watches.told(token);
                 }
             }
             Ok(Ok(None)) => return Ok(()),
             Ok(Err(error)) => return Err(error),
+            Err(_) if silent < SILENT => silent += 1,
             Err(_) => {
+                silent = 0;
                 if timeout(shared.builder.time_limit, listener.execute("SELECT 1")).await.is_err() {
                     return Ok(());
                 }

@@ -1,5 +1,6 @@
 //! What can be set: by a URL or by a builder.
 
+use std::fmt;
 use std::future::Future;
 use std::str::FromStr;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::{PostgresStore, connect, failure};
 const CONNECTIONS: std::ops::RangeInclusive<usize> = 2..=8;
 
 /// A store that is being described; [`PostgresStore::builder`] begins one.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[must_use = "`connect` connects to the store"]
 pub struct PostgresStoreBuilder {
     pub(crate) options: PgConnectOptions,
@@ -241,6 +242,20 @@ impl PostgresStoreBuilder {
     }
 }
 
+/// Without the password.
+impl fmt::Debug for PostgresStoreBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresStoreBuilder")
+            .field("name", &self.name())
+            .field("connections", &self.connections)
+            .field("time_limit", &self.time_limit)
+            .field("notify", &self.notify)
+            .field("pooled", &self.pooled)
+            .field("migrate", &self.migrate)
+            .finish_non_exhaustive()
+    }
+}
+
 /// The parameters of this store.
 const OURS: [&str; 7] = ["namespace", "schema", "connections", "time_limit", "notify", "pooled", "migrate"];
 /// The parameters that PostgreSQL's own programs have, too.
@@ -309,6 +324,7 @@ mod tests {
     fn parameters() {
         let plain = PostgresStoreBuilder::parse("postgres://ann:secret@db.example/shop").unwrap();
         assert_eq!((plain.connections, plain.time_limit), (4, Duration::from_secs(5)));
+        assert!(!format!("{plain:?}").contains("secret"), "{plain:?}");
         assert!(plain.notify && !plain.pooled && !plain.migrate && plain.schema.is_none());
         assert_eq!(plain.name().as_str(), "postgres://ann@db.example:5432/shop");
 

@@ -22,7 +22,6 @@ use crate::worker;
 const WITHOUT: Duration = Duration::from_secs(1);
 
 /// One database, open.
-#[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) name: Text,
     pub(crate) builder: PostgresStoreBuilder,

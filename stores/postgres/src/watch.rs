@@ -145,9 +145,9 @@ impl Watches {
 
 /// Looks at one record until nobody waits for it any more.
 async fn attend(shared: Arc<Shared>, key: Key, woken: Arc<Notify>) {
-    let mut pause = FIRST;
+    let (mut pause, mut begins) = (FIRST, true);
     loop {
-        let told = shared.listens().await;
+        let told = shared.listens(std::mem::take(&mut begins)).await;
         let (namespace, token) = &key;
         let answer = shared.ask(namespace, Request::Watch { token: *token, limit: Duration::ZERO }).await;
         let is_over = match &answer {

@@ -11,7 +11,7 @@ use sqlx::{Connection, Error};
 use tokio::time::{sleep, timeout};
 
 use crate::shared::Shared;
-use crate::{carry, connect, server};
+use crate::{carry, connect, failure, server};
 
 /// How many requests share a statement and a commit at most.
 const BATCH: usize = 64;
@@ -105,7 +105,7 @@ async fn serve(shared: &Shared, connection: &mut PgConnection) -> Option<Error> 
             // It may come late; nobody reads it any more.
             Err(_) => silent(),
         };
-        shared.queue.put_back(batch.left());
+        shared.queue.put_back(batch.left(failure::is_standby(&error)));
         // Before another connection takes what is late.
         shared.give_up();
         return Some(error);
