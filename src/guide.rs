@@ -7,6 +7,7 @@
 //! | [`errors`] | what an `Err` means, and what a call is refused with |
 //! | [`crashes`] | attempts that began and did not end, and what is promised |
 //! | [`stores`] | where records are kept, and what they survive |
+//! | [`proofs`] | what is proven and how, what is not, how to run it oneself |
 //! | [`web_handlers`] | clients that hang up, status codes, principals |
 
 #[doc = include_str!("guide/keys.md")]
@@ -23,6 +24,9 @@ pub mod crashes {}
 
 #[doc = include_str!("guide/stores.md")]
 pub mod stores {}
+
+#[doc = include_str!("guide/proofs.md")]
+pub mod proofs {}
 
 #[doc = include_str!("guide/web_handlers.md")]
 pub mod web_handlers {}
