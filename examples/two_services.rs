@@ -4,7 +4,7 @@
 //! ```text
 //! IDEM_STORE=sqlite:orders.db cargo run --example two_services
 //! IDEM_STORE=redis://127.0.0.1 cargo run --features redis --example two_services
-//! IDEM_STORE=postgres://shop@localhost/shop cargo run --features postgres --example two_services
+//! IDEM_STORE=postgres://shop@localhost/shop?migrate=true cargo run --features postgres --example two_services
 //! ```
 //!
 //! Any store will do that more than one process can use. Services on two machines would do the same, and do not know

@@ -3,22 +3,24 @@
 use idem_runtime::store::{Handle, IntoStore, MemoryStore, StoreError};
 use idem_runtime::{Error, io};
 
+/// Connects, and blocks meanwhile.
+type Open = fn(&str) -> Result<Handle, StoreError>;
+
 /// A kind of store that this library knows, whether it is compiled in or not.
 struct Known {
     schemes: &'static [&'static str],
     /// How its URLs are written.
     written: &'static str,
     feature: &'static str,
-    /// Connects, and blocks meanwhile; nothing if the feature is not compiled in.
-    open: Option<fn(&str) -> Result<Handle, StoreError>>,
+    /// Nothing if the feature is not compiled in.
+    open: Option<Open>,
 }
 
 /// How a store is opened if its feature is compiled in.
 macro_rules! open {
     ($feature:literal, $open:path) => {{
         #[cfg(feature = $feature)]
-        let open: Option<fn(&str) -> Result<Handle, StoreError>> =
-            Some(|url| $open(url).map(IntoStore::into_store));
+        let open: Option<Open> = Some(|url| $open(url).map(IntoStore::into_store));
         #[cfg(not(feature = $feature))]
         let open = None;
         open

@@ -8,6 +8,11 @@
 //! | [`crashes`] | attempts that began and did not end, and what is promised |
 //! | [`stores`] | where records are kept, and what they survive |
 //! | [`proofs`] | what is proven and how, what is not, how to run it oneself |
+//! | [`postgres`] | the PostgreSQL store, and how to run it |
+//! | [`device`] | a separate service that makes the tokens and keeps the records for others |
+//! | [`device_protocol`] | what other languages say to it |
+//! | [`command`] | the `idem` command and the device's page: looking at records, and deciding about them |
+//! | [`redis`] | the Redis store: options, permissions, sizing, durability, failover |
 //! | [`web_handlers`] | clients that hang up, status codes, principals |
 
 #[doc = include_str!("guide/keys.md")]
@@ -27,6 +32,21 @@ pub mod stores {}
 
 #[doc = include_str!("guide/proofs.md")]
 pub mod proofs {}
+
+#[doc = include_str!("guide/postgres.md")]
+pub mod postgres {}
+
+#[doc = include_str!("guide/device.md")]
+pub mod device {}
+
+#[doc = include_str!("guide/device_protocol.md")]
+pub mod device_protocol {}
+
+#[doc = include_str!("guide/command.md")]
+pub mod command {}
+
+#[doc = include_str!("guide/redis.md")]
+pub mod redis {}
 
 #[doc = include_str!("guide/web_handlers.md")]
 pub mod web_handlers {}

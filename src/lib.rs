@@ -18,25 +18,26 @@
 //!
 //! [`idempotent`] lists the attribute's options, [`call`](call()) is the same as a value, and the [`guide`] has a
 //! page for [keys](guide::keys), [duplicates](guide::duplicates), [errors](guide::errors),
-//! [crashes](guide::crashes), [stores](guide::stores), [web handlers](guide::web_handlers) and
+//! [crashes](guide::crashes), [stores](guide::stores), [web handlers](guide::web_handlers), [Redis](guide::redis) and
 //! [what is proven and how](guide::proofs).
 //!
 //! | feature | adds |
 //! | --- | --- |
 //! | `device` | the idempotent device as a store, `http://…` and `https://…` |
 //! | `sqlite` | the SQLite store, `sqlite:FILE`; it needs a C compiler |
+//! | `postgres` | the PostgreSQL store, `postgres://…`, shared by machines; it needs Rust 1.94 and a C compiler |
 //! | `redis` | the Redis store, `redis://…` and others; it needs a C compiler |
 //! | `metrics` | counters through the `metrics` facade |
-//! | `conformance` | the conformance suite, for people who write a store |
+//! | `conformance` | the conformance suite and the history checker, for people who write a store |
 //! | `testing` | for tests of annotated functions: crashes everywhere, a store whose clock moves, assertions |
 
 #[cfg(feature = "device")]
 pub use idem_device_client::DeviceStore;
 pub use idem_macros::idempotent;
 #[cfg(feature = "postgres")]
-pub use idem_postgres::PostgresStore;
+pub use idem_postgres::{PgConnectOptions, PostgresStore};
 #[cfg(feature = "redis")]
-pub use idem_redis::RedisStore;
+pub use idem_redis::{RedisStore, redis};
 pub use idem_runtime::call::{
     Argument, Call, CurrentAttempt, Happened, Observe, Observed, OnError, OnRunning, OnStoreError, Outcome,
     current, observe, observe_blocking, on_cancel, on_duplicate, on_error, shutdown, shutdown_blocking,

@@ -2,7 +2,8 @@
 //! in turns, in one run.
 //!
 //! `cargo run --release -p idem-benches [-- SECTION… [--dir FOLDER]]` prints a Markdown table. Sections: `token`,
-//! `memory`, `threads`, `space`, `allocations`, `sqlite`, `redis`, `compile`, `future`; all of them if none is named.
+//! `memory`, `threads`, `space`, `allocations`, `sqlite`, `redis`, `postgres`, `postgres-many`, `compile`, `future`; all of them if none is
+//! named.
 
 mod allocations;
 mod allocator;
@@ -11,21 +12,36 @@ mod compile;
 mod future;
 mod measure;
 mod memory;
+mod postgres;
+mod postgres_many;
 mod redis;
+mod redis_space;
 mod space;
 mod sqlite;
 mod subject;
 mod table;
 mod threads;
 mod token;
+mod waiting;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use table::Row;
 
-const SECTIONS: [&str; 9] =
-    ["token", "memory", "threads", "space", "allocations", "sqlite", "redis", "compile", "future"];
+const SECTIONS: [&str; 11] = [
+    "token",
+    "memory",
+    "threads",
+    "space",
+    "allocations",
+    "sqlite",
+    "redis",
+    "postgres",
+    "postgres-many",
+    "compile",
+    "future",
+];
 
 fn main() -> ExitCode {
     let mut sections = Vec::new();
@@ -39,6 +55,14 @@ fn main() -> ExitCode {
             },
             space::CHILD => {
                 space::child();
+                return ExitCode::SUCCESS;
+            }
+            postgres::CHILD => {
+                postgres::child(&arguments.next().expect("a URL"));
+                return ExitCode::SUCCESS;
+            }
+            waiting::CHILD => {
+                waiting::child();
                 return ExitCode::SUCCESS;
             }
             section if SECTIONS.contains(&section) => sections.push(section.to_owned()),
@@ -62,6 +86,8 @@ fn main() -> ExitCode {
     add("space", &mut space::rows);
     add("allocations", &mut allocations::rows);
     add("sqlite", &mut || sqlite::rows(&folder));
+    add("postgres", &mut postgres::rows);
+    add("postgres-many", &mut postgres_many::rows);
     add("redis", &mut redis::rows);
     add("compile", &mut compile::rows);
     add("future", &mut future::rows);

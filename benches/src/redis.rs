@@ -15,6 +15,7 @@ use crate::beside::encode;
 use crate::measure::{Clock, Subject, in_turns};
 use crate::subject::{arguments, receipt};
 use crate::table::{Row, time};
+use crate::{redis_space, waiting};
 
 /// How many records there are for duplicates.
 const RECORDS: usize = 1_000;
@@ -41,7 +42,7 @@ async fn call(index: usize) {
     black_box(charge(order, who).await.expect("charged"));
 }
 
-fn key(order: u64, who: &str) -> [u8; 32] {
+pub fn key(order: u64, who: &str) -> [u8; 32] {
     let mut buffer = Vec::new();
     encode(order, who, &mut buffer);
     Sha256::digest(&buffer).into()
@@ -78,8 +79,41 @@ fn by_hand() -> MultiplexedConnection {
     BY_HAND.get().expect("connected before the first call").clone()
 }
 
-/// Makes so many operations with so many callers at once.
-fn callers<F>(runtime: &Runtime, callers: usize, operations: usize, caller: impl Fn(usize, usize) -> F)
+/// What is measured.
+#[derive(Clone, Copy)]
+enum Work {
+    First,
+    FirstByHand,
+    Duplicate,
+    DuplicateByHand,
+}
+
+/// Who calls.
+#[derive(Clone, Copy)]
+enum Callers {
+    /// The program's main function, as with `#[tokio::main]`: whatever is spawned runs on another thread.
+    Main,
+    /// So many tasks.
+    Tasks(usize),
+}
+
+impl Work {
+    async fn run(self, caller: usize, times: usize) {
+        let mut connection = by_hand();
+        for number in 0..times {
+            let index = (caller * 31 + number * 7) % RECORDS;
+            match self {
+                Work::First => call(next()).await,
+                Work::FirstByHand => first_by_hand(&mut connection, next()).await,
+                Work::Duplicate => call(index).await,
+                Work::DuplicateByHand => duplicate_by_hand(&mut connection, index).await,
+            }
+        }
+    }
+}
+
+/// Makes so many operations with so many tasks at once.
+pub fn tasks<F>(runtime: &Runtime, callers: usize, operations: usize, caller: impl Fn(usize, usize) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -104,7 +138,7 @@ pub fn rows() -> Vec<Row> {
     let client = redis::Client::open(server.url()).expect("a URL");
     let connection = runtime.block_on(client.get_multiplexed_async_connection()).expect("connected");
     BY_HAND.set(connection).expect("once");
-    callers(&runtime, CALLERS, RECORDS, |caller, _| async move {
+    tasks(&runtime, CALLERS, RECORDS, |caller, _| async move {
         for index in (caller..RECORDS).step_by(CALLERS) {
             call(index).await;
             let mut connection = by_hand();
@@ -119,70 +153,49 @@ pub fn rows() -> Vec<Row> {
         }
     });
 
-    let idem_first = |callers_: usize| {
+    let subject = |work: Work, callers: Callers| {
         let runtime = &runtime;
-        Subject::new(move |operations| {
-            callers(runtime, callers_, operations, |_, times| async move {
-                for _ in 0..times {
-                    call(next()).await;
-                }
-            });
+        Subject::new(move |operations| match callers {
+            Callers::Main => runtime.block_on(work.run(0, operations)),
+            Callers::Tasks(count) => {
+                tasks(runtime, count, operations, |caller, times| work.run(caller, times));
+            }
         })
     };
-    let hand_first = |callers_: usize| {
-        let runtime = &runtime;
-        Subject::new(move |operations| {
-            callers(runtime, callers_, operations, |_, times| async move {
-                let mut connection = by_hand();
-                for _ in 0..times {
-                    first_by_hand(&mut connection, next()).await;
-                }
-            });
-        })
-    };
-    let idem_duplicate = |callers_: usize| {
-        let runtime = &runtime;
-        Subject::new(move |operations| {
-            callers(runtime, callers_, operations, |caller, times| async move {
-                for number in 0..times {
-                    call((caller * 31 + number * 7) % RECORDS).await;
-                }
-            });
-        })
-    };
-    let hand_duplicate = |callers_: usize| {
-        let runtime = &runtime;
-        Subject::new(move |operations| {
-            callers(runtime, callers_, operations, |caller, times| async move {
-                let mut connection = by_hand();
-                for number in 0..times {
-                    duplicate_by_hand(&mut connection, (caller * 31 + number * 7) % RECORDS).await;
-                }
-            });
-        })
-    };
-
     let mut rows = Vec::new();
-    for (what, target, mut subjects) in [
-        ("first call, Redis, one caller", 1.6, [idem_first(1), hand_first(1)]),
-        ("duplicate, Redis, one caller", 1.5, [idem_duplicate(1), hand_duplicate(1)]),
+    for (what, callers, targets) in [
+        ("one caller", Callers::Main, [Some(1.6), Some(1.5)]),
+        ("one caller, a task of the runtime that drives the client by hand", Callers::Tasks(1), [None, None]),
     ] {
-        let times = in_turns(Clock::Wall, 31, 500, &mut subjects);
-        let beside = format!("by hand: {}", time(times.of(1)));
-        rows.push(Row::new(what, time(times.of(0)), beside).ratio(times.ratio(0, 1)).at_most(target));
+        for (name, idem, by_hand, target) in [
+            ("first call", Work::First, Work::FirstByHand, targets[0]),
+            ("duplicate", Work::Duplicate, Work::DuplicateByHand, targets[1]),
+        ] {
+            let mut subjects = [subject(idem, callers), subject(by_hand, callers)];
+            let times = in_turns(Clock::Wall, 31, 500, &mut subjects);
+            let beside = format!("by hand: {}", time(times.of(1)));
+            let row = Row::new(format!("{name}, Redis, {what}"), time(times.of(0)), beside)
+                .ratio(times.ratio(0, 1));
+            rows.push(match target {
+                Some(target) => row.at_most(target),
+                None => row,
+            });
+        }
     }
-    for (what, mut subjects) in [
-        (format!("first calls of {CALLERS} callers, Redis"), [idem_first(CALLERS), hand_first(CALLERS)]),
-        (
-            format!("duplicates of {CALLERS} callers, Redis"),
-            [idem_duplicate(CALLERS), hand_duplicate(CALLERS)],
-        ),
+    for (name, idem, by_hand) in [
+        ("first calls", Work::First, Work::FirstByHand),
+        ("duplicates", Work::Duplicate, Work::DuplicateByHand),
     ] {
-        let times = in_turns(Clock::Wall, 21, 20_000, &mut subjects);
+        let callers = Callers::Tasks(CALLERS);
+        let times =
+            in_turns(Clock::Wall, 21, 20_000, &mut [subject(idem, callers), subject(by_hand, callers)]);
         let per_second = |nanos: f64| format!("{:.0} calls per second", 1e9 / nanos);
         let beside = format!("by hand: {}", per_second(times.of(1)));
+        let row = Row::new(format!("{name} of {CALLERS} callers, Redis"), per_second(times.of(0)), beside);
         // Calls per second: the inverse of the times.
-        rows.push(Row::new(what, per_second(times.of(0)), beside).ratio(times.ratio(1, 0)).at_least(0.5));
+        rows.push(row.ratio(times.ratio(1, 0)).at_least(0.5));
     }
+    rows.push(waiting::row("Redis", &format!("{}?namespace=waiting", server.url())));
+    rows.extend(redis_space::rows(&runtime));
     rows
 }

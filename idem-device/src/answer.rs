@@ -49,6 +49,10 @@ impl Object {
         self
     }
 
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(other, _)| *other == name)
+    }
+
     pub(crate) fn text(self, name: &'static str, text: impl Into<Cow<'static, str>>) -> Self {
         self.with(name, Value::Text(text.into()))
     }

@@ -7,8 +7,10 @@ use idem::Text;
 use idem::store::{Handle, Reply, Request};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use crate::history::History;
 use crate::keys::KeyFile;
 use crate::metrics::Metrics;
+use crate::page;
 use crate::problem::{Kind, Problem};
 use crate::stores::Stores;
 
@@ -34,6 +36,8 @@ pub(crate) struct Device {
     pub(crate) loopback_only: bool,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
+    pub(crate) history: History,
+    pub(crate) page: page::Kept,
     waiting: Arc<Semaphore>,
     stopping: watch::Receiver<bool>,
 }
@@ -54,7 +58,17 @@ impl Device {
         stopping: watch::Receiver<bool>,
     ) -> Self {
         let waiting = Arc::new(Semaphore::new(limits.waiting));
-        Device { stores, keys, loopback_only, limits, metrics: Metrics::new(), waiting, stopping }
+        Device {
+            stores,
+            keys,
+            loopback_only,
+            limits,
+            metrics: Metrics::new(),
+            history: History::new(),
+            page: page::Kept::new(),
+            waiting,
+            stopping,
+        }
     }
 
     /// Whose key this is, and where their records are.

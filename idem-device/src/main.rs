@@ -6,10 +6,13 @@
 mod answer;
 mod cli;
 mod device;
+mod history;
 mod http;
 mod keys;
+mod look;
 mod metrics;
 mod openapi;
+mod page;
 mod problem;
 mod schema;
 mod server;

@@ -34,7 +34,7 @@ impl Metrics {
         let answers = Family::default();
         registry.register("answers", "Requests, by operation and what was answered", answers.clone());
         let seconds = Family::new_with_constructor(buckets as fn() -> Histogram);
-        registry.register("seconds", "How long a request took, without the time it waited", seconds.clone());
+        registry.register("seconds", "How long a request took, with the time it waited", seconds.clone());
         let waiting = Gauge::default();
         registry.register("waiting", "Callers that wait for the end of a running attempt", waiting.clone());
         let connections = Gauge::default();

@@ -11,7 +11,7 @@ use idem::store::Fault;
 use crate::answer::{Answer, Object};
 
 /// Where each kind is described.
-const PLACE: &str = "https://docs.rs/idem-rs/latest/idem/guide/device_protocol/index.html#";
+pub(crate) const PLACE: &str = "https://docs.rs/idem-rs/latest/idem/guide/device_protocol/index.html#";
 
 /// A kind of problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,7 @@ macro_rules! kinds {
         }
 
         /// All kinds that there are.
+        #[cfg(test)]
         pub(crate) const KINDS: &[Kind] = &[$(Kind::$name),*];
     };
 }
@@ -42,6 +43,7 @@ kinds! {
     NOT_OPEN = "not-open" "not_open", CONFLICT, "The record is not one that a person can decide about";
     MISMATCH = "mismatch" "mismatch", UNPROCESSABLE_ENTITY, "The same key was used with other arguments";
     TOKEN_DIFFERS = "token-differs" "token_differs", UNPROCESSABLE_ENTITY, "The token is not that of the arguments";
+    DIGEST_DIFFERS = "digest-differs" "digest_differs", UNPROCESSABLE_ENTITY, "The digest is not that of the verified arguments";
     LEASE_LOST = "lease-lost" "lease_lost", PRECONDITION_FAILED, "Another attempt has replaced this one";
     INVALID = "invalid-request" "invalid", BAD_REQUEST, "The request is not one of this protocol";
     NO_RECORD = "no-record" "no_record", NOT_FOUND, "There is no record under this token";
@@ -100,6 +102,13 @@ impl Problem {
 
     /// The store gave no answer.
     pub(crate) fn store(operation: &str, error: &StoreError) -> Self {
+        if error.fault() == Fault::TooLarge {
+            tracing::warn!(operation, %error, "the store holds nothing so large");
+            return Problem::new(
+                Kind::TOO_LARGE,
+                "its store holds nothing so large: send a `complete` without the result",
+            );
+        }
         let (fault, retry) = match error.fault() {
             Fault::Lost => ("lost", true),
             Fault::Unavailable => ("unavailable", true),
@@ -114,6 +123,18 @@ impl Problem {
         };
         let problem = Problem::new(Kind::STORE, detail).with(Object::new().text("fault", fault));
         if retry { problem.after(Duration::from_secs(1)) } else { problem }
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.kind.status
+    }
+
+    pub(crate) fn title(&self) -> &'static str {
+        self.kind.title
+    }
+
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
     }
 
     pub(crate) fn into_answer(self) -> Answer {
@@ -136,5 +157,19 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         self.into_answer().into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::KINDS;
+
+    #[test]
+    fn every_kind_is_described_where_its_type_leads_to() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../src/guide/device_protocol.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        for kind in KINDS {
+            assert!(page.contains(&format!("\n### {}\n", kind.slug)), "{}", kind.slug);
+        }
     }
 }

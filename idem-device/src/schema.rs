@@ -20,12 +20,12 @@ type Read<T> = Result<T, Problem>;
 /// How long an attempt may be believed alive without a sign of life.
 pub(crate) const MAX_LEASE: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a record may be kept: a hundred years.
-const MAX_TTL: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
-/// How long a scope, a function's text, and the name of who decides may be.
-const MAX_TEXT: usize = 64 * 1024;
+pub(crate) const MAX_TTL: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+/// How many characters a scope, a function's text, and the name of who decides may have.
+pub(crate) const MAX_TEXT: usize = 16 * 1024;
 
-const LEASE: Duration = Duration::from_secs(10);
-const TTL: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const LEASE: Duration = Duration::from_secs(10);
+pub(crate) const TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The names and values of a body that are not taken yet.
 pub(crate) struct Fields<'a>(Vec<(&'a str, &'a [u8])>);
@@ -47,12 +47,8 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The value still encoded; null counts as nothing.
+    /// The value still encoded.
     fn raw(&mut self, name: &str) -> Option<&'a [u8]> {
-        self.or_null(name).filter(|value| *value != [0xf6])
-    }
-
-    fn or_null(&mut self, name: &str) -> Option<&'a [u8]> {
         let at = self.0.iter().position(|(other, _)| *other == name)?;
         Some(self.0.swap_remove(at).1)
     }
@@ -64,8 +60,8 @@ impl<'a> Fields<'a> {
 
     fn text(&mut self, name: &str) -> Read<Option<Text>> {
         match self.take::<String>(name)? {
-            Some(text) if text.len() > MAX_TEXT => {
-                Err(Problem::field(name, format_args!("longer than {MAX_TEXT} bytes")))
+            Some(text) if text.chars().count() > MAX_TEXT => {
+                Err(Problem::field(name, format_args!("longer than {MAX_TEXT} characters")))
             }
             text => Ok(text.map(Text::from)),
         }
@@ -88,9 +84,25 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// A whole number, also where it is written as a float: some languages have no other numbers.
+    fn whole<T: TryFrom<u64>>(&mut self, name: &str) -> Read<Option<T>> {
+        let Some(value) = self.raw(name) else { return Ok(None) };
+        let number = match encoding::from_slice::<f64>(value) {
+            // Up to 2^53 a float has them all.
+            Ok(float) if float.fract() == 0.0 && (0.0..9_007_199_254_740_992.0).contains(&float) => {
+                float as u64
+            }
+            _ => encoding::from_slice(value).map_err(|error| Problem::field(name, error))?,
+        };
+        match T::try_from(number) {
+            Ok(number) => Ok(Some(number)),
+            Err(_) => Err(Problem::field(name, "the number is too large")),
+        }
+    }
+
     /// A duration in whole milliseconds.
     fn millis(&mut self, name: &str, most: Duration) -> Read<Option<Duration>> {
-        let Some(millis) = self.take::<u64>(name)? else { return Ok(None) };
+        let Some(millis) = self.whole::<u64>(name)? else { return Ok(None) };
         let duration = Duration::from_millis(millis);
         if duration > most {
             return Err(Problem::field(name, format_args!("at most {} ms", most.as_millis())));
@@ -154,8 +166,7 @@ impl<'a> Fields<'a> {
     /// The result and its kind.
     fn result(&mut self) -> Read<(Payload, Kind)> {
         let kind = self.kind()?;
-        // Null is a result like any other.
-        let result = self.or_null("result");
+        let result = self.raw("result");
         let encoded = self.bytes("result_cbor")?;
         let result = match (result, encoded) {
             (Some(_), Some(_)) => return Err(Problem::field("result_cbor", "`result` is there, too")),
@@ -192,7 +203,10 @@ impl<'a> Fields<'a> {
         }
         match given {
             Some(given) if digest::compare(&made, &given) != digest::Compared::Compatible => {
-                Err(Problem::field("digest", "it is not that of `verify`"))
+                Err(Problem::new(
+                    problem::Kind::DIGEST_DIFFERS,
+                    "send `verify` or `digest`, or both if they agree",
+                ))
             }
             given => Ok((verify.to_vec(), given.unwrap_or(made))),
         }
@@ -287,7 +301,7 @@ impl Claiming {
         claim.ttl = fields.ttl()?;
         let words = [("retry", OnInterrupt::Retry), ("reject", OnInterrupt::Reject)];
         claim.on_interrupt = fields.word("on_interrupt", &words)?.unwrap_or_default();
-        claim.max_attempts = fields.take("max_attempts")?;
+        claim.max_attempts = fields.whole("max_attempts")?;
         let record = fields.take::<bool>("record_arguments")?;
         if record == Some(true) && called.arguments.is_none() {
             return Err(Problem::field("record_arguments", "there are no `arguments` to record"));
@@ -329,9 +343,9 @@ pub(crate) fn complete(token: Token, mut fields: Fields<'_>) -> Read<Arc<Complet
     let mut complete = Complete::default();
     complete.token = token;
     complete.attempt = fields.the_attempt()?;
-    complete.fence = fields.take("fence")?.unwrap_or_default();
-    complete.generation = fields.take("generation")?.unwrap_or_default();
-    complete.number = fields.take("number")?.unwrap_or_default();
+    complete.fence = fields.whole("fence")?.unwrap_or_default();
+    complete.generation = fields.whole("generation")?.unwrap_or_default();
+    complete.number = fields.whole("number")?.unwrap_or_default();
     complete.function = fields.text("function")?.unwrap_or_default();
     complete.digest = digest;
     complete.result = result;
@@ -343,7 +357,7 @@ pub(crate) fn complete(token: Token, mut fields: Fields<'_>) -> Read<Arc<Complet
 
 /// Who decides, and about which fence.
 fn decision(fields: &mut Fields<'_>) -> Read<(u64, Text)> {
-    let fence = fields.take("fence")?.ok_or_else(|| {
+    let fence = fields.whole("fence")?.ok_or_else(|| {
         Problem::field(
             "fence",
             "it is missing: the fence of the record that was looked at says what is decided about",
@@ -371,13 +385,15 @@ pub(crate) fn resolve(token: Token, mut fields: Fields<'_>) -> Read<Arc<Resolve>
     Ok(Arc::new(resolve))
 }
 
+/// How many expired records are removed at once.
+pub(crate) const MAX_PURGE: usize = 10_000;
+
 /// How many records are to be removed.
 pub(crate) fn purge(mut fields: Fields<'_>) -> Read<usize> {
-    const MOST: usize = 10_000;
-    let limit = fields.take::<usize>("limit")?.unwrap_or(1_000);
+    let limit = fields.whole::<usize>("limit")?.unwrap_or(1_000);
     fields.end()?;
-    if limit == 0 || limit > MOST {
-        return Err(Problem::field("limit", format_args!("from 1 to {MOST}")));
+    if limit == 0 || limit > MAX_PURGE {
+        return Err(Problem::field("limit", format_args!("from 1 to {MAX_PURGE}")));
     }
     Ok(limit)
 }

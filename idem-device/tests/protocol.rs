@@ -159,13 +159,13 @@ fn pages() {
     }
     let (mut cursor, mut found, mut pages) = (String::new(), Vec::new(), 0);
     loop {
-        let page = device.get(&format!("/v1/records?limit=20&cursor={cursor}"));
+        let page = device.get(&format!("/v1/records?limit=20{cursor}"));
         assert!(page.body.len() < 5 << 20, "{}", page.body.len());
         let page = page.json();
         found.extend(page["records"].as_array().unwrap().iter().map(|record| record["token"].to_string()));
         pages += 1;
         match page["next"].as_str() {
-            Some(next) => cursor = next.to_owned(),
+            Some(next) => cursor = format!("&cursor={next}"),
             None => break,
         }
     }

@@ -240,7 +240,8 @@ impl fmt::Display for Error {
             Error::Interrupted { function, token, since, attempts } => write!(
                 f,
                 "`{function}` began at {} and did not end (attempt {attempts}); nobody knows what it did, so it is \
-                 not run again: find out, then reopen or resolve its record [token {token}]",
+                 not run again: find out, then reopen or resolve its record, or forget it if a later attempt has freed \
+                 it [token {token}]",
                 moment(*since)
             ),
             Error::LeaseLost { function, token } => write!(

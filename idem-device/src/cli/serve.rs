@@ -24,13 +24,7 @@ pub(super) struct Serve {
     #[arg(long, default_value = "127.0.0.1:4336", value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
     /// Where records are kept: every URL that `idem::connect` takes.
-    #[arg(
-        long,
-        env = "IDEM_STORE",
-        hide_env_values = true,
-        default_value = "sqlite:idem.db",
-        value_name = "URL"
-    )]
+    #[arg(long, default_value = "sqlite:idem.db", value_name = "URL")]
     store: String,
     /// Who may ask: a file with a line per key, which `idem key` makes. It is read again when it changes.
     #[arg(long, value_name = "FILE")]
@@ -122,7 +116,12 @@ impl Serve {
             (Some(certificate), Some(key)) => Some(Arc::new(Certificates::open(certificate, key)?)),
             _ => None,
         };
-        let stores = Stores::connect(&self.store).await?;
+        let stores = Stores::connect(&self.store).await.map_err(|error| match error {
+            // What a call would be told is about a call.
+            idem::Error::Store { source, .. } => source.to_string(),
+            idem::Error::Misuse { message, .. } => message.to_string(),
+            other => other.to_string(),
+        })?;
         let listener = TcpListener::bind(self.listen)
             .await
             .map_err(|error| format!("{} cannot be listened on: {error}", self.listen))?;
@@ -193,7 +192,10 @@ async fn look(device: Arc<Device>, certificates: Option<Arc<Certificates>>) {
         let looking = tokio::task::spawn_blocking(move || {
             if let Some(keys) = &device.keys {
                 keys.look();
-                device.stores.keep(&keys.keys());
+                let keys = keys.keys();
+                device.stores.keep(&keys);
+                device.history.keep(|namespace| keys.has(namespace));
+                device.page.keep(|namespace| keys.has(namespace));
             }
             if let Some(certificates) = certificates {
                 certificates.look();

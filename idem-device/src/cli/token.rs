@@ -56,7 +56,7 @@ impl Tokens {
 }
 
 /// The arguments' encoding: one array.
-fn encoded(json: &str) -> Result<Vec<u8>, Failure> {
+pub(super) fn encoded(json: &str) -> Result<Vec<u8>, Failure> {
     let encoding =
         json::to_cbor(json.as_bytes(), MAX_NESTING + 1).map_err(|error| format!("the arguments: {error}"))?;
     if encoding[0] >> 5 != 4 {

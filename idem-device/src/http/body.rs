@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::header;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use crate::answer::Format;
-use crate::device::Device;
+use crate::device::{Device, Limits};
 use crate::problem::{Kind, Problem};
 use crate::schema::{self, Fields};
 
@@ -24,7 +25,6 @@ impl FromRequest<Arc<Device>> for Body {
     type Rejection = Problem;
 
     async fn from_request(request: Request, device: &Arc<Device>) -> Result<Self, Problem> {
-        let limits = device.limits;
         let kind = request
             .headers()
             .get(header::CONTENT_TYPE)
@@ -42,23 +42,24 @@ impl FromRequest<Arc<Device>> for Body {
                 "send `Content-Type: application/json` or `application/cbor`",
             ));
         };
-        let too_large = || Problem::new(Kind::TOO_LARGE, format!("at most {} bytes", limits.body));
-        let announced = request
-            .headers()
-            .get(header::CONTENT_LENGTH)
-            .and_then(|length| length.to_str().ok()?.parse().ok());
-        if announced.is_some_and(|length: u64| length > limits.body as u64) {
-            return Err(too_large());
-        }
-        let collecting = Limited::new(request.into_body(), limits.body).collect();
-        let bytes = match tokio::time::timeout(limits.body_time, collecting).await {
-            Ok(Ok(collected)) => collected.to_bytes(),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large()),
-            Ok(Err(_)) => return Err(Problem::invalid("the body ended early")),
-            Err(_) => {
-                return Err(Problem::new(Kind::TOO_SLOW, format!("a body has {:?}", limits.body_time)));
-            }
-        };
+        let bytes = collect(request, device.limits).await?;
         schema::canonical(&bytes, format).map(Body)
+    }
+}
+
+/// All of a body, if it is not too large, and there in time.
+pub(crate) async fn collect(request: Request, limits: Limits) -> Result<Bytes, Problem> {
+    let too_large = || Problem::new(Kind::TOO_LARGE, format!("at most {} bytes", limits.body));
+    let announced =
+        request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|length: u64| length > limits.body as u64) {
+        return Err(too_large());
+    }
+    let collecting = Limited::new(request.into_body(), limits.body).collect();
+    match tokio::time::timeout(limits.body_time, collecting).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(Problem::invalid("the body ended early")),
+        Err(_) => Err(Problem::new(Kind::TOO_SLOW, format!("a body has {:?}", limits.body_time))),
     }
 }

@@ -61,13 +61,13 @@ pub(super) async fn ask(
                 }
                 continue;
             }
-            Reply::Mismatch { digest } if rounds < MOST_ROUNDS => {
-                // On the names that both have they agree: this claim takes it for its own.
-                if digest::compare(&claim.digest, digest) == Compared::Compatible {
-                    Arc::make_mut(&mut claim).accept = Some(digest.clone());
-                    rounds += 1;
-                    continue;
-                }
+            // On the names that both have they agree: this claim takes it for its own.
+            Reply::Mismatch { digest }
+                if rounds < MOST_ROUNDS && digest::compare(&claim.digest, digest) == Compared::Compatible =>
+            {
+                Arc::make_mut(&mut claim).accept = Some(digest.clone());
+                rounds += 1;
+                continue;
             }
             _ => {}
         }

@@ -1,11 +1,11 @@
 //! The protocol over HTTP: which address is which operation, and what is the same for all of them.
 
-mod body;
+pub(crate) mod body;
 mod claim;
 mod open;
 mod person;
-mod record;
-mod records;
+pub(crate) mod record;
+pub(crate) mod records;
 mod settle;
 mod stats;
 mod submit;
@@ -27,7 +27,11 @@ use idem::Token;
 
 use crate::answer::{Answer, Format};
 use crate::device::{Caller, Device};
+use crate::history::Told;
+use crate::page;
 use crate::problem::{Kind, Problem};
+
+pub(crate) use claim::DO_NOT;
 
 /// Where a request comes from.
 #[derive(Debug, Clone, Copy)]
@@ -85,6 +89,7 @@ routes! {
 /// Everything that the device answers to.
 pub(crate) fn routes(device: &Arc<Device>) -> Router {
     addresses()
+        .merge(page::routes(device))
         .fallback(nothing)
         .method_not_allowed_fallback(no_method)
         .layer(from_fn_with_state(Arc::clone(device), around))
@@ -107,10 +112,16 @@ async fn around(State(device): State<Arc<Device>>, mut request: Request, next: N
     let format = answer_format(request.headers());
     let peer = request.extensions().get::<Peer>().copied();
     let route = route(&request);
-    let answered = match admitted(&device, route, &mut request).await {
+    let admitted = admitted(&device, route, &mut request).await;
+    let namespace = request.extensions().get().map(|caller: &Caller| caller.namespace.clone());
+    let answered = match admitted {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     };
+    let told = answered.extensions().get().and_then(|answer| Told::of(route?.operation, answer));
+    if let (Some(namespace), Some(told)) = (namespace, told) {
+        device.history.count(&namespace, told);
+    }
     let (mut response, outcome) = finish(answered, format);
     let headers = response.headers_mut();
     headers.insert("x-request-id", id.clone());
@@ -236,7 +247,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        // Every route that takes a caller is a keyed one: `the_routes_that_need_a_key` is its test.
+        // A route that takes a caller and is open to everybody would have none.
         parts
             .extensions
             .get::<Caller>()

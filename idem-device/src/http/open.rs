@@ -36,5 +36,5 @@ pub(super) async fn metrics(State(device): State<Arc<Device>>) -> impl IntoRespo
 }
 
 pub(super) async fn openapi() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/json")], crate::openapi::DOCUMENT)
+    ([(header::CONTENT_TYPE, "application/json")], crate::openapi::document())
 }

@@ -30,7 +30,7 @@ fn on_interrupt(policy: OnInterrupt) -> &'static str {
 }
 
 /// Everything that is kept under a token.
-pub(super) fn object(token: Token, record: &Record) -> Object {
+pub(crate) fn object(token: Token, record: &Record) -> Object {
     let head = &record.head;
     let mut object = Object::new()
         .text("token", token.to_string())

@@ -15,14 +15,17 @@ use super::wait::{Wait, Watched};
 use super::{InPath, record};
 use crate::answer::{Answer, Object, millis};
 use crate::device::{Caller, Device};
+use crate::look;
 use crate::problem::{Kind, Problem};
 use crate::schema::{parse_token, purge as read_purge};
 
 /// How many bytes of records one page has, if it is more than one record.
 const PAGE_BYTES: usize = 4 << 20;
 /// How many records.
-const PAGE: usize = 1_000;
-const USUAL_PAGE: usize = 100;
+pub(crate) const PAGE: usize = 1_000;
+pub(crate) const USUAL_PAGE: usize = 100;
+/// How many characters a function's text has, where it is part of an address.
+pub(crate) const MAX_FUNCTION: usize = 4096;
 
 fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Problem> {
     InQuery::try_from_uri(uri)
@@ -60,7 +63,8 @@ pub(super) async fn get(
     };
     let mut object = record::object(token, &found);
     if found.head.state == RecordState::Running {
-        object = object.flag("lease_over", lease_over(&caller, token, &found).await?);
+        let over = look::lease_over(&caller.store, token, &found.function).await;
+        object = object.flag("lease_over", over.map_err(|error| Problem::store("list", &error))?);
     }
     Ok(Answer::ok(record::state(found.head.state), object))
 }
@@ -89,40 +93,6 @@ async fn watched(
     }
 }
 
-/// Whether a running record's lease is over, by the store's own clock: it is the next one in a list of those.
-async fn lease_over(caller: &Caller, token: Token, record: &Record) -> Result<bool, Problem> {
-    let mut query = Query::default();
-    query.lease_over = true;
-    query.function = Some(record.function.clone());
-    query.cursor = before(token);
-    query.limit = 1;
-    // A store may look at so many at once, and say where it has stopped.
-    for _ in 0..64 {
-        match caller.ask(Request::List(Arc::new(query.clone()))).await? {
-            Reply::Page(page) => match (page.records.first(), page.next) {
-                (Some(listed), _) => return Ok(listed.token == token),
-                (None, Some(next)) if next < token => query.cursor = Some(next),
-                (None, _) => return Ok(false),
-            },
-            reply => return Err(unexpected(&reply)),
-        }
-    }
-    Ok(false)
-}
-
-/// The token before this one.
-fn before(token: Token) -> Option<Token> {
-    let mut bytes = *token.as_bytes();
-    for byte in bytes.iter_mut().rev() {
-        let (less, borrows) = byte.overflowing_sub(1);
-        *byte = less;
-        if !borrows {
-            return Some(Token::from_bytes(bytes));
-        }
-    }
-    None
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Many {
@@ -138,13 +108,18 @@ struct Many {
 pub(super) async fn list(caller: Caller, uri: Uri) -> Result<Answer, Problem> {
     let many: Many = query(&uri)?;
     let mut query = Query::default();
-    query.state = many.state.as_deref().filter(|state| !state.is_empty()).map(state_of).transpose()?;
+    query.state = many.state.as_deref().map(state_of).transpose()?;
     query.lease_over = many.lease_over.unwrap_or_default();
-    query.function = many.function.filter(|function| !function.is_empty()).map(Text::from);
-    let age = many.age.filter(|age| !age.is_empty());
-    let parsed = age.map(|age| humantime::parse_duration(&age).map_err(|error| Problem::field("age", error)));
+    query.function = match many.function {
+        Some(function) if function.chars().count() > MAX_FUNCTION => {
+            return Err(Problem::field("function", format_args!("longer than {MAX_FUNCTION} characters")));
+        }
+        function => function.map(Text::from),
+    };
+    let parsed =
+        many.age.map(|age| humantime::parse_duration(&age).map_err(|error| Problem::field("age", error)));
     query.age = parsed.transpose()?;
-    query.cursor = many.cursor.as_deref().filter(|cursor| !cursor.is_empty()).map(parse_token).transpose()?;
+    query.cursor = many.cursor.as_deref().map(parse_token).transpose()?;
     query.limit = match many.limit {
         Some(limit) if limit == 0 || limit > PAGE => {
             return Err(Problem::field("limit", format_args!("from 1 to {PAGE}")));
@@ -208,23 +183,5 @@ pub(super) async fn purge(caller: Caller, body: Body) -> Result<Answer, Problem>
             Ok(Answer::ok("purged", Object::new().number("purged", u64::try_from(count).unwrap_or(u64::MAX))))
         }
         reply => Err(unexpected(&reply)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::before;
-    use idem::Token;
-
-    #[test]
-    fn the_token_before() {
-        let token = |last: u8, end: u8| {
-            let mut bytes = [0; 32];
-            (bytes[30], bytes[31]) = (last, end);
-            Token::from_bytes(bytes)
-        };
-        assert_eq!(before(token(1, 2)), Some(token(1, 1)));
-        assert_eq!(before(token(1, 0)), Some(token(0, 255)));
-        assert_eq!(before(token(0, 0)), None);
     }
 }

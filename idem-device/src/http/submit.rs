@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use idem::store::{Claim, Complete, Fault, Finished, Grant, Kind as ResultKind, Reply, Request};
+use idem::store::{Claim, Complete, Fault, Finished, Grant, Kind as ResultKind, Payload, Reply, Request};
 
 use super::body::Body;
 use super::claim::{self, DO_NOT, finished};
@@ -52,7 +52,7 @@ pub(super) async fn submit(
 }
 
 /// Completes, and asks again as long as the store's time limit allows.
-async fn completed(caller: Caller, complete: Arc<Complete>) -> Result<(), Problem> {
+async fn completed(caller: Caller, mut complete: Arc<Complete>) -> Result<(), Problem> {
     let until = Instant::now() + caller.store.profile().time_limit;
     let mut pause = Duration::from_millis(10);
     loop {
@@ -60,6 +60,12 @@ async fn completed(caller: Caller, complete: Arc<Complete>) -> Result<(), Proble
             Ok(Reply::Completed) => return Ok(()),
             // It took longer than its lease, and somebody else was first.
             Ok(_) => return Err(claim::lease_lost(None)),
+            // That it happened must be known, even if its result cannot be kept.
+            Err(error) if error.fault() == Fault::TooLarge && complete.kind != ResultKind::None => {
+                let complete = Arc::make_mut(&mut complete);
+                (complete.kind, complete.result) = (ResultKind::None, Payload::default());
+                continue;
+            }
             Err(error) if error.fault() == Fault::Refused || Instant::now() + pause >= until => {
                 return Err(Problem::store("complete", &error));
             }

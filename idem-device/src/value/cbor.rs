@@ -198,7 +198,7 @@ impl<'a> Reader<'a> {
 
     fn simple(&mut self, info: u8) -> Done {
         match info {
-            20 | 21 | 22 => self.out.push(0xe0 | info),
+            20..=22 => self.out.push(0xe0 | info),
             25 => {
                 let [high, low] = self.array()?;
                 // The shortest form already, but for NaN.

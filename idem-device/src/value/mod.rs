@@ -4,6 +4,7 @@
 pub(crate) mod cbor;
 pub(crate) mod json;
 mod map;
+pub(crate) mod notation;
 pub(crate) mod show;
 
 /// How deep arrays and maps may nest in one argument or result.

@@ -28,7 +28,7 @@ pub fn device(arguments: &[&str]) -> Device {
 
 fn start(folder: &Path, arguments: &[&str]) -> (Child, SocketAddr) {
     let mut command = Command::new(PROGRAM);
-    command.arg("serve").args(arguments).current_dir(folder).env_remove("IDEM_STORE");
+    command.arg("serve").args(arguments).current_dir(folder);
     if !arguments.contains(&"--listen") {
         command.args(["--listen", "127.0.0.1:0"]);
     }

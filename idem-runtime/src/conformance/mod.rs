@@ -11,6 +11,8 @@
 //! [`run`] panics with every failure there is; each says which row of the protocol it is about, what was expected
 //! and what was found. What belongs to a store's circumstances is set on a [`Suite`].
 //!
+//! What it cannot show is what happens when processes die: for that there is [`history`].
+//!
 //! The suite sees the store from outside only: it sends requests and waits, by the real clock, for short leases to
 //! be over and short-lived records to expire. It works on a store that others use: its tokens are new ones, and it
 //! removes its records when it is done with them.
@@ -19,6 +21,7 @@ mod claim;
 mod complete;
 mod driver;
 mod fence;
+pub mod history;
 mod person;
 mod race;
 mod read;

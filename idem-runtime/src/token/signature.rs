@@ -15,8 +15,11 @@ pub(crate) fn of_closure(type_name: &str) -> (&str, &str) {
     }
     let mut depth = 0_usize;
     let bytes = path.as_bytes();
+    // A constant of type `char`.
+    let is_quoted = |at: usize| at > 0 && bytes[at - 1] == b'\'' && bytes.get(at + 1) == Some(&b'\'');
     for at in (0..bytes.len()).rev() {
         match bytes[at] {
+            b'<' | b'>' if is_quoted(at) => {}
             // The arrow of a function type closes nothing.
             b'>' if at == 0 || bytes[at - 1] != b'-' => depth += 1,
             b'<' => {
@@ -85,6 +88,11 @@ mod tests {
     fn concrete_types_go_to_the_end() {
         assert_eq!(of_closure("a::gen<u64, 3>::{{closure}}"), ("a::gen", "<u64, 3>"));
         assert_eq!(of_closure("a::f<fn(u8) -> u8>::{{closure}}"), ("a::f", "<fn(u8) -> u8>"));
+        assert_eq!(of_closure("a::f<'<', u8, '>'>::{{closure}}"), ("a::f", "<'<', u8, '>'>"));
+        assert_eq!(
+            of_closure("a::f<dyn for<'a> core::ops::Fn(&'a u8)>::{{closure}}"),
+            ("a::f", "<dyn for<'a> core::ops::Fn(&'a u8)>")
+        );
         assert_eq!(of_closure("a::Foo<u16>::make::{{closure}}"), ("a::Foo<u16>::make", ""));
         assert_eq!(
             of_closure("a::Foo<u16>::put<alloc::vec::Vec<u8>>::{{closure}}").1,

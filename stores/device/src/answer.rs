@@ -277,7 +277,7 @@ pub(crate) fn failed(status: StatusCode, outcome: &str, fields: &Fields<'_>, sto
             "refuses the key: set IDEM_DEVICE_KEY to one that `idem key` has made for it",
         ),
         "token_differs" => StoreError::refused(name, format!("makes another token: {detail}")),
-        "too_large" => StoreError::refused(
+        "too_large" => StoreError::too_large(
             name,
             format!(
                 "does not take so large a request ({detail}): start it with a larger --max-body, or send less (`?send=token`, max_result)"

@@ -12,9 +12,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use idem_runtime::store::{
-    Answer, Asked, Durability, Fault, Kind, Payload, Reply, Request, State, StoreError,
-};
+use idem_runtime::store::{Answer, Asked, Durability, Fault, Reply, Request, State, StoreError};
 use idem_runtime::{Text, Token, io};
 use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
@@ -135,33 +133,16 @@ impl Client {
                 ));
             }
         };
-        match (self.ask_until(request, until).await, request) {
-            ((_, Some(StatusCode::PAYLOAD_TOO_LARGE)), Request::Complete(complete))
-                if complete.kind != Kind::None =>
-            {
-                // That it ended well must be known, even if its result cannot be kept.
-                tracing::warn!(
-                    function = %complete.function, token = %complete.token, bytes = complete.result.len(),
-                    "the device does not take so large a result: it is not kept, and duplicates are told `Do not submit \
-                     repeated requests`; start it with a larger --max-body"
-                );
-                let mut without = (**complete).clone();
-                (without.kind, without.result) = (Kind::None, Payload::default());
-                self.ask_until(&Request::Complete(Arc::new(without)), until).await.0
-            }
-            ((answer, _), _) => answer,
-        }
+        self.ask_until(request, until).await
     }
 
-    async fn ask_until(&self, request: &Request, until: Instant) -> (Answer, Option<StatusCode>) {
+    async fn ask_until(&self, request: &Request, until: Instant) -> Answer {
         let Some(ask) = ask(request, self.send) else {
             let message = format!("does not know the operation `{}`", request.operation());
-            return (Err(StoreError::refused(self.name.clone(), message)), None);
+            return Err(StoreError::refused(self.name.clone(), message));
         };
-        match self.exchange(&ask, until).await {
-            Ok((status, body)) => (answer::read(request, status, &body, &self.name), Some(status)),
-            Err(error) => (Err(error), None),
-        }
+        let (status, body) = self.exchange(&ask, until).await?;
+        answer::read(request, status, &body, &self.name)
     }
 
     /// One request and its answer.
@@ -230,7 +211,7 @@ impl Client {
             let left = until.saturating_duration_since(Instant::now());
             let request = Request::Watch { token, limit: left };
             let answer =
-                self.ask_until(&request, Instant::now() + left.min(FOR_EVER) + self.time_limit).await.0;
+                self.ask_until(&request, Instant::now() + left.min(FOR_EVER) + self.time_limit).await;
             let left = until.saturating_duration_since(Instant::now());
             match &answer {
                 Ok(Reply::Record(Some(record))) if record.head.state == State::Running && !left.is_zero() => {

@@ -53,7 +53,7 @@ impl Batch {
 }
 
 /// A request that a statement has not decided, and the row that it found, if it says so.
-type Open = Option<(Timestamp, Option<Found>)>;
+type Open = Option<Box<(Timestamp, Option<Found>)>>;
 
 /// Carries out and answers all of a batch. An error is one of the connection.
 pub(crate) async fn out(
@@ -100,6 +100,7 @@ pub(crate) async fn out(
 }
 
 /// What a statement made of one request.
+#[allow(clippy::large_enum_variant, reason = "one is made for each request, and is gone at once")]
 enum Outcome {
     Answer(Answer),
     Open(Open),
@@ -148,13 +149,13 @@ impl Link<'_> {
     /// One request, until it is decided.
     async fn alone(&mut self, job: &Job, mut found: Open) -> Result<Reply, Failure> {
         let mut pause = Duration::from_millis(1);
+        // Before the caller gives up: so it is known that nothing was done.
+        let limit = self.shared.builder.time_limit / 4 * 3;
         loop {
             match self.once(job, found.take()).await {
                 Ok(Some(reply)) => return Ok(reply),
                 Ok(None) => {}
-                Err(failure)
-                    if failure.is_passing() && job.since.elapsed() < self.shared.builder.time_limit =>
-                {
+                Err(failure) if failure.is_passing() && job.since.elapsed() < limit => {
                     sleep(pause).await;
                     pause = (pause * 2).min(Duration::from_millis(100));
                 }
@@ -175,7 +176,8 @@ impl Link<'_> {
                 return Err(Failure::Unknown(what));
             }
         };
-        if let Some((now, found)) = found {
+        if let Some(seen) = found {
+            let (now, found) = *seen;
             return self.decide(job, token, now, found).await;
         }
         let first = match &job.request {
@@ -196,7 +198,10 @@ impl Link<'_> {
         };
         match first {
             Some(Outcome::Answer(answer)) => return answer.map(Some).map_err(Failure::Said),
-            Some(Outcome::Open(Some((now, found)))) => return self.decide(job, token, now, found).await,
+            Some(Outcome::Open(Some(seen))) => {
+                let (now, found) = *seen;
+                return self.decide(job, token, now, found).await;
+            }
             // Nothing was there, and nothing could be made: somebody came between.
             Some(Outcome::Open(None)) if matches!(job.request, Request::Claim(_)) => return Ok(None),
             _ => {}
@@ -219,13 +224,22 @@ impl Link<'_> {
             let (place, now) =
                 (columns.maybe_number().map_err(unreadable)?, columns.time().map_err(unreadable)?);
             if let Some(fence) = columns.maybe_number().map_err(unreadable)? {
-                columns.skip(5);
-                let attempt = AttemptId::from_bytes(columns.array().map_err(unreadable)?);
-                if let Some(place) = claims.iter().position(|job| job.attempt() == Some(attempt)) {
+                let place = match claims {
+                    [_] => Some(0),
+                    claims => {
+                        columns.skip(5);
+                        let attempt = AttemptId::from_bytes(columns.array().map_err(unreadable)?);
+                        claims.iter().position(|job| job.attempt() == Some(attempt))
+                    }
+                };
+                if let Some(place) = place {
                     let fence = row::bits(fence);
                     outcomes[place] = Outcome::Answer(Ok(Reply::Claimed(Grant::new(fence, fence, 1))));
                     self.shared.made.fetch_add(1, Ordering::Relaxed);
                 }
+                continue;
+            }
+            if columns.is_null() {
                 continue;
             }
             let place = place.and_then(|place| usize::try_from(place - 1).ok());
@@ -485,7 +499,7 @@ fn duplicate(request: &Request, now: Timestamp, found: Found) -> Outcome {
     let now_there = row::now(now);
     let decision = protocol::decide(Some(found.record.view()), request, &now_there, || 0);
     if decision.change != protocol::Change::Nothing {
-        return Outcome::Open(Some((now, Some(found))));
+        return Outcome::Open(Some(Box::new((now, Some(found)))));
     }
     Outcome::Answer(Ok(protocol::reply(decision.verdict, Some(&found.record))))
 }

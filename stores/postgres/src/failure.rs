@@ -89,9 +89,10 @@ fn said(error: Error, store: &Text) -> StoreError {
         "53200" | "53300" | "53400" => {
             (StoreError::unavailable, "has too much to do: raise its limits, or ask less of it")
         }
-        "54000" | "54001" | "22001" | "22021" => {
-            (StoreError::refused, "takes no record like that: give smaller arguments, or lower `max_result`")
-        }
+        "54000" => (
+            StoreError::too_large,
+            "takes no record of that size: lower `max_result`, or give smaller arguments",
+        ),
         READ_ONLY => (StoreError::refused, STANDBY),
         "57014" | "55P03" => (
             StoreError::unavailable,

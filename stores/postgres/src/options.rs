@@ -201,9 +201,10 @@ impl PostgresStoreBuilder {
             // A setting would belong to whatever connection the proxy takes.
             return options.extra_float_digits(None).statement_cache_capacity(0);
         }
-        let limit = self.time_limit.as_millis().clamp(1, i32::MAX as u128).to_string();
+        let limit = self.time_limit - self.time_limit / 4;
+        let limit = limit.as_millis().clamp(1, i32::MAX as u128).to_string();
         options.statement_cache_capacity(64).options([
-            // The server gives up when the caller has.
+            // The server gives up a little before the caller does, and says so.
             ("statement_timeout", &*limit),
             // One plan for each statement, by the indexes, whatever the tables were like when it was made.
             ("plan_cache_mode", "force_generic_plan"),

@@ -8,6 +8,11 @@ use idem_runtime::Text;
 use idem_runtime::store::{AttemptId, Request, Responder};
 use tokio::sync::Notify;
 
+use crate::row;
+
+/// How many bytes go out together at most: large results are not to keep small ones waiting.
+const TOGETHER: usize = 1 << 20;
+
 /// One request on its way.
 #[derive(Debug)]
 pub(crate) struct Job {
@@ -105,7 +110,7 @@ impl Queue {
         }
         waiting.ready(job);
         drop(waiting);
-        self.filled.notify_one();
+        self.filled.notify_last();
     }
 
     /// The next ones, at most so many. Nothing once the queue is closed and empty.
@@ -119,17 +124,24 @@ impl Queue {
                         line.front().map(|job| &job.request),
                         Some(Request::Claim(_) | Request::Complete(_))
                     );
-                    let count = line.len().min(if alone { 1 } else { most });
+                    let most = if alone { 1 } else { most };
+                    let mut size = 0;
+                    let fits = |job: &&Job| {
+                        size += row::size(&job.request);
+                        size <= TOGETHER
+                    };
+                    // One goes out, however large it is.
+                    let count = line.iter().take(most).take_while(fits).count().max(1);
                     let batch = line.drain(..count).collect();
                     if waiting.oldest().is_some() {
-                        self.filled.notify_one();
+                        self.filled.notify_last();
                     }
                     return Some(batch);
                 }
                 if waiting.closed && waiting.attempts.is_empty() {
                     drop(waiting);
                     // The others, too.
-                    self.filled.notify_one();
+                    self.filled.notify_last();
                     return None;
                 }
             }
@@ -152,13 +164,13 @@ impl Queue {
             line.push_front(job);
         }
         drop(waiting);
-        self.filled.notify_one();
+        self.filled.notify_last();
     }
 
     /// A request of this attempt has been answered.
     pub(crate) fn over(&self, attempt: Option<AttemptId>) {
         if attempt.is_some_and(|attempt| self.lock().over(attempt)) {
-            self.filled.notify_one();
+            self.filled.notify_last();
         }
     }
 
@@ -182,7 +194,7 @@ impl Queue {
     /// Nothing more will be asked.
     pub(crate) fn close(&self) {
         self.lock().closed = true;
-        self.filled.notify_one();
+        self.filled.notify_last();
     }
 
     /// Whether nothing waits.

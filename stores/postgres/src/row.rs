@@ -170,7 +170,11 @@ pub(crate) fn put(
     values.maybe_text((!record.by.is_empty()).then_some(&*record.by))
 }
 
-/// What PostgreSQL's text does not hold.
+/// How many bytes a record holds beside its head: a statement with that much in it, written out, is still one that
+/// PostgreSQL reads.
+const LARGEST: usize = 256 << 20;
+
+/// What PostgreSQL does not hold.
 pub(crate) fn check(store: &Text, request: &Request) -> Result<(), StoreError> {
     let texts: [&str; 2] = match request {
         Request::Claim(claim) => [&claim.scope, &claim.function],
@@ -183,5 +187,25 @@ pub(crate) fn check(store: &Text, request: &Request) -> Result<(), StoreError> {
         let message = "keeps no text with a zero character in it: give another `scope` or `name`";
         return Err(StoreError::refused(store.clone(), message));
     }
+    if size(request) > LARGEST {
+        let message = "keeps no record of more than 256 MiB: lower `max_result`, or give smaller arguments";
+        return Err(StoreError::too_large(store.clone(), message));
+    }
     Ok(())
+}
+
+/// How many bytes a request carries, but for those that all carry.
+pub(crate) fn size(request: &Request) -> usize {
+    match request {
+        Request::Claim(claim) => {
+            let arguments = claim.arguments.as_ref().filter(|_| claim.record_arguments);
+            let kept = arguments.map_or(0, |arguments| arguments.key.len() + arguments.verified.len());
+            claim.digest.len() + claim.scope.len() + claim.function.len() + kept
+        }
+        Request::Complete(complete) => {
+            complete.digest.len() + complete.function.len() + complete.result.len()
+        }
+        Request::Resolve(resolve) => resolve.result.len(),
+        _ => 0,
+    }
 }

@@ -67,14 +67,8 @@ pub(crate) async fn check(
         failure => failure.explain(store),
     };
     let server = ask(connection, names).await.map_err(said)?;
-    if server.version < OLDEST {
-        return Err(StoreError::refused(
-            store.clone(),
-            format!("is PostgreSQL {}: idem needs version 14 or later", server.version / 10_000),
-        ));
-    }
-    if server.read_only {
-        return Err(StoreError::refused(store.clone(), failure::STANDBY));
+    if let Some(why) = server.unfit() {
+        return Err(StoreError::refused(store.clone(), why));
     }
     match schema::version(connection, names).await.map_err(said)? {
         Tables::None => return Err(failure::unmade(store, None)),
@@ -92,6 +86,15 @@ pub(crate) async fn check(
 }
 
 impl Server {
+    /// Why it cannot be used, whatever tables it has.
+    fn unfit(&self) -> Option<String> {
+        if self.version < OLDEST {
+            let (found, oldest) = (self.version / 10_000, OLDEST / 10_000);
+            return Some(format!("is PostgreSQL {found}: idem needs version {oldest} or later"));
+        }
+        self.read_only.then(|| failure::STANDBY.to_owned())
+    }
+
     /// What its records survive, and why it is no more than that.
     pub(crate) fn durability(&self) -> (Durability, Vec<&'static str>) {
         let weak = [
@@ -118,9 +121,8 @@ impl Server {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_class_is_what_the_settings_give() {
-        let good = Server {
+    fn good() -> Server {
+        Server {
             version: 150_000,
             read_only: false,
             synchronous_commit: "on".into(),
@@ -129,7 +131,20 @@ mod tests {
             standbys: false,
             persistence: "p".into(),
             allowed: true,
-        };
+        }
+    }
+
+    #[test]
+    fn an_old_server_and_a_standby_are_refused() {
+        assert_eq!(good().unfit(), None);
+        let old = Server { version: 130_014, ..good() };
+        assert_eq!(old.unfit().as_deref(), Some("is PostgreSQL 13: idem needs version 14 or later"));
+        let standby = Server { read_only: true, ..good() };
+        assert!(standby.unfit().is_some_and(|why| why.contains("connect to the primary")));
+    }
+
+    #[test]
+    fn the_class_is_what_the_settings_give() {
         type Change = fn(&mut Server);
         let cases: [(Change, Durability); 9] = [
             (|_| {}, Durability::Synced),
@@ -146,7 +161,7 @@ mod tests {
             (|server| (server.standbys, server.fsync) = (true, false), Durability::Machine),
         ];
         for (change, durability) in cases {
-            let mut server = good.clone();
+            let mut server = good();
             change(&mut server);
             let (found, weak) = server.durability();
             assert_eq!(found, durability, "{server:?}");

@@ -43,11 +43,10 @@ pub(crate) struct Statements {
 
 impl Statements {
     pub(crate) fn new(names: &Names) -> Self {
-        let [claim, claims] = [false, true].map(|many| claims(names, many));
         let [complete, completes] = [false, true].map(|many| completes(names, many));
-        let statements = Statements {
-            claim,
-            claims,
+        Statements {
+            claim: claim(names),
+            claims: claims(names),
             complete,
             completes,
             release: release(names),
@@ -60,8 +59,7 @@ impl Statements {
             remove: remove(names),
             list: list(names),
             purge: purge(names),
-        };
-        statements
+        }
     }
 }
 
@@ -93,50 +91,83 @@ fn notify(row: &str) -> String {
     format!("CASE WHEN {row}.watched THEN pg_notify('{CHANNEL}', encode({row}.token, 'hex'))::text END")
 }
 
-/// Reads first, and inserts only where there is nothing: a duplicate writes nothing. A request that is answered with
-/// neither came between the two of another one: it is asked again.
+/// What a claim may need to make a record, in the order of the parameters.
+const CLAIM: [(&str, &str); 12] = [
+    ("namespace", "text"),
+    ("token", "bytea"),
+    ("attempt", "bytea"),
+    ("lease", "int8"),
+    ("ttl", "int8"),
+    ("slack", "int8"),
+    ("on_interrupt", "text"),
+    ("scope", "text"),
+    ("function", "text"),
+    ("digest", "bytea"),
+    ("key_arguments", "bytea"),
+    ("verified_arguments", "bytea"),
+];
+
+/// The first attempt of a record that is not there: of what `value` gives for each name, and of `n` with the time and
+/// the fence. What is found to be there after all is left alone.
+fn first_attempt(names: &Names, value: impl Fn(&str) -> String, from: &str) -> String {
+    let record = &names.record;
+    let [lease, ttl, slack] = ["lease", "ttl", "slack"].map(&value);
+    let on_interrupt = value("on_interrupt");
+    let carried: Vec<_> =
+        CLAIM.iter().map(|(name, _)| *name).filter(|name| !["lease", "slack"].contains(name)).collect();
+    let (columns, values) =
+        (carried.join(", "), carried.into_iter().map(&value).collect::<Vec<_>>().join(", "));
+    format!(
+        "INSERT INTO {record} AS r (fence, generation, lease, first_at, began_at, expires, purge_at, number, unended, \
+         tombstone, state, kind, {columns}) \
+         SELECT n.fence, n.fence, n.now + {lease} * {MICROSECOND}, n.now, n.now, \
+         CASE {on_interrupt} WHEN 'retry' THEN n.now + ({lease} + {ttl}) * {MICROSECOND} ELSE 'infinity' END, \
+         n.now + ({lease} + {ttl} + {slack}) * {MICROSECOND}, 1, 0, false, 'running', 'none', {values} \
+         FROM {from} n ON CONFLICT DO NOTHING RETURNING r.fence, r.attempt"
+    )
+}
+
+/// Reads first, and inserts only where there is nothing: a duplicate writes nothing. A claim that is answered with
+/// neither was overtaken between the two: it is asked again.
 ///
-/// Answers: place, the time, the fence that was granted, the row's version, and what decides of it. `made` does not
-/// know the place, and gives the attempt instead.
-fn claims(names: &Names, many: bool) -> SqlStr {
+/// Answers: place, the time, the fence that was granted, the row's version, and what decides of it.
+fn claim(names: &Names) -> SqlStr {
     let Names { record, fence, .. } = names;
-    let asked = asked(
-        many,
-        &[
-            ("namespace", "text"),
-            ("token", "bytea"),
-            ("attempt", "bytea"),
-            ("lease", "int8"),
-            ("ttl", "int8"),
-            ("slack", "int8"),
-            ("on_interrupt", "text"),
-            ("scope", "text"),
-            ("function", "text"),
-            ("digest", "bytea"),
-            ("key_arguments", "bytea"),
-            ("verified_arguments", "bytea"),
-        ],
+    let value = |name: &str| {
+        let place = CLAIM.iter().position(|(known, _)| *known == name).unwrap_or(CLAIM.len());
+        let kind = CLAIM.get(place).map_or("text", |(_, kind)| kind);
+        format!("${}::{kind}", place + 1)
+    };
+    let there = "r.namespace = $1 AND r.token = $2";
+    let from = format!(
+        "(SELECT clock_timestamp() AS now, nextval('{fence}') AS fence \
+         WHERE NOT EXISTS (SELECT FROM {record} r WHERE {there}))"
     );
+    let first_attempt = first_attempt(names, value, &from);
+    statement(format!(
+        "WITH made AS ({first_attempt}) \
+         SELECT 1::int8, clock_timestamp(), m.fence, {VERSION}, {DECIDING} \
+         FROM (SELECT) AS one LEFT JOIN {record} r ON {there} LEFT JOIN made m ON true"
+    ))
+}
+
+/// The same for many. What was made does not know its place, and gives the attempt instead.
+fn claims(names: &Names) -> SqlStr {
+    let Names { record, fence, .. } = names;
+    let asked = asked(true, &CLAIM);
     // Rows are inserted in one order by everybody: so nobody waits in a circle.
-    let order = if many { "ORDER BY a.namespace, a.token" } else { "" };
-    let columns = DECIDING.split(", ").count();
-    let nothing = vec!["NULL"; columns - 5].join(", ");
+    let from = format!(
+        "(SELECT a.*, clock_timestamp() AS now, nextval('{fence}') AS fence FROM asked a \
+         WHERE NOT EXISTS (SELECT FROM found f WHERE f.place = a.place) ORDER BY a.namespace, a.token)"
+    );
+    let first_attempt = first_attempt(names, |name| format!("n.{name}"), &from);
+    let nothing = vec!["NULL"; DECIDING.split(", ").count() - 5].join(", ");
     statement(format!(
         "WITH {asked}, \
          found AS MATERIALIZED (SELECT a.place, {VERSION} AS version, {DECIDING} \
          FROM asked a JOIN {record} r ON r.namespace = a.namespace AND r.token = a.token), \
-         made AS (INSERT INTO {record} AS r (fence, generation, lease, ttl, first_at, began_at, expires, purge_at, \
-         number, unended, tombstone, state, kind, on_interrupt, namespace, token, attempt, digest, scope, function, \
-         key_arguments, verified_arguments) \
-         SELECT n.fence, n.fence, n.till, n.ttl, n.now, n.now, \
-         CASE n.on_interrupt WHEN 'retry' THEN n.till + n.ttl * {MICROSECOND} ELSE 'infinity' END, \
-         n.till + (n.ttl + n.slack) * {MICROSECOND}, 1, 0, false, 'running', 'none', n.on_interrupt, n.namespace, \
-         n.token, n.attempt, n.digest, n.scope, n.function, n.key_arguments, n.verified_arguments \
-         FROM (SELECT w.*, w.now + w.lease * {MICROSECOND} AS till FROM \
-         (SELECT a.*, clock_timestamp() AS now, nextval('{fence}') AS fence FROM asked a \
-         WHERE NOT EXISTS (SELECT FROM found f WHERE f.place = a.place) {order}) w) n \
-         ON CONFLICT DO NOTHING RETURNING r.fence, r.attempt) \
-         SELECT f.place, clock_timestamp() AS now, NULL::int8 AS granted, f.version, f.state, f.kind, f.on_interrupt, \
+         made AS ({first_attempt}) \
+         SELECT f.place, clock_timestamp(), NULL::int8, f.version, f.state, f.kind, f.on_interrupt, \
          f.tombstone, f.attempt, f.number, f.unended, f.fence, f.generation, f.lease, f.ttl, f.first_at, f.began_at, \
          f.ended_at, f.expires, f.digest, f.result FROM found f \
          UNION ALL SELECT NULL, NULL, m.fence, NULL, NULL, NULL, NULL, NULL, m.attempt, {nothing} FROM made m"

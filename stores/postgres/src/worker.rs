@@ -106,6 +106,8 @@ async fn serve(shared: &Shared, connection: &mut PgConnection) -> Option<Error> 
             Err(_) => silent(),
         };
         shared.queue.put_back(batch.left());
+        // Before another connection takes what is late.
+        shared.give_up();
         return Some(error);
     }
 }

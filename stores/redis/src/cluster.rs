@@ -108,10 +108,12 @@ impl Cluster {
                 }
                 Ok(Err(error)) => Failure::from(error),
             };
-            let broken = !matches!(failure, Failure::Server(_));
-            if broken {
-                job.lost = true;
-            }
+            let (broken, moved) = match &failure {
+                // The client follows a key by itself, but not where `WAIT` goes with the command.
+                Failure::Server(error) => (false, error.code() == "MOVED"),
+                _ => (true, false),
+            };
+            job.lost |= broken;
             job = match retry(job, failure, scripts) {
                 Some((job, Remedy::SendSource)) => job,
                 Some((job, _)) => {
@@ -120,7 +122,7 @@ impl Cluster {
                     }
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(LAST_PAUSE);
-                    if broken {
+                    if broken || moved {
                         self.renew(number, job.until).await;
                     }
                     job

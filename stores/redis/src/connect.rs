@@ -15,7 +15,7 @@ use crate::link;
 use crate::options::{RedisStoreBuilder, Servers};
 use crate::queue::Queue;
 use crate::scripts::Scripts;
-use crate::server::{Server, judge};
+use crate::server::{ASKED, Server, judge};
 use crate::watch::Watches;
 
 /// An open store: closed when the last handle is dropped.
@@ -39,13 +39,19 @@ pub(crate) async fn open(builder: RedisStoreBuilder) -> Result<(Open, Profile), 
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         let _ = rustls::crypto::ring::default_provider().install_default();
     }
-    let settings = Settings { time_limit: builder.time_limit, wait_replicas: builder.wait_replicas };
+    let settings = Settings {
+        time_limit: builder.time_limit,
+        wait_replicas: builder.wait_replicas,
+        largest: usize::MAX,
+    };
     let cluster = matches!(builder.servers, Servers::Cluster(_));
     let scripts = Arc::new(Scripts::new(cluster));
     let way =
         way(&builder, settings, &scripts, &name).await.map_err(|failure| failure.explain(&name, false))?;
-    let core = Arc::new(Core { way, scripts, settings, place: builder.place.clone() });
+    let mut core = Core { way, scripts, settings, place: builder.place.clone() };
     let servers = servers(&core).await.map_err(|failure| failure.explain(&name, false))?;
+    core.settings.largest = servers.iter().map(Server::largest).min().unwrap_or(usize::MAX);
+    let core = Arc::new(core);
     let durability = judge(&servers, cluster, builder.wait_replicas, &name)?;
     // A look shows whether the user may do what is needed, and brings the first script to the server.
     let key = crate::key(&crate::prefix(&builder.namespace), idem_runtime::Token::default());
@@ -119,20 +125,20 @@ where
 /// What each master says of itself; as far as it says anything.
 async fn servers(core: &Core) -> Result<Vec<Server>, Failure> {
     let info = redis::cmd("INFO");
-    let fsync = redis::cmd("CONFIG").arg("GET").arg("appendfsync").take();
+    let config = redis::cmd("CONFIG").arg("GET").arg(&ASKED).take();
     match &core.way {
         Way::One(_) => {
             let info = core.command(info, None).await.unwrap_or(Err(Failure::Gone));
-            let fsync = core.command(fsync, None).await.unwrap_or(Err(Failure::Gone));
-            Ok(vec![Server::new(allowed(info)?, allowed(fsync)?)])
+            let config = core.command(config, None).await.unwrap_or(Err(Failure::Gone));
+            Ok(vec![Server::new(allowed(info)?, allowed(config)?)])
         }
         Way::Cluster(cluster) => {
             let infos = cluster.every_master(info).await?;
-            let mut fsyncs = cluster.every_master(fsync).await?;
+            let mut configs = cluster.every_master(config).await?;
             let servers = infos.into_iter().map(|(address, info)| {
-                let at = fsyncs.iter().position(|(other, _)| *other == address);
-                let fsync = at.map(|at| fsyncs.swap_remove(at).1);
-                Ok(Server::new(allowed(said(info))?, allowed(fsync.map_or(Ok(Value::Nil), said))?))
+                let at = configs.iter().position(|(other, _)| *other == address);
+                let config = at.map(|at| configs.swap_remove(at).1);
+                Ok(Server::new(allowed(said(info))?, allowed(config.map_or(Ok(Value::Nil), said))?))
             });
             servers.collect()
         }

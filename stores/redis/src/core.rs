@@ -19,6 +19,8 @@ pub(crate) struct Settings {
     pub(crate) time_limit: Duration,
     /// How many replicas must have what was written before it is answered.
     pub(crate) wait_replicas: u32,
+    /// How many bytes the servers take in one piece.
+    pub(crate) largest: usize,
 }
 
 impl Settings {
@@ -54,9 +56,11 @@ impl Core {
     /// Starts a request about one record.
     pub(crate) fn ask(&self, request: Request, key: Vec<u8>, name: &Text) -> Pending {
         let (responder, pending) = Pending::channel(name.clone());
-        let operation = Operation::new(request, key);
-        let command = operation.start(&self.scripts);
-        self.send(command, Asks::Request(operation, responder, name.clone()));
+        let operation = Box::new(Operation::new(request, key, self.settings.largest));
+        match operation.start(&self.scripts) {
+            Ok(command) => self.send(command, Asks::Request(operation, responder, name.clone())),
+            Err(failure) => responder.answer(Err(failure.explain(name, false))),
+        }
         pending
     }
 

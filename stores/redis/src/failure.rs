@@ -21,6 +21,8 @@ pub(crate) enum Failure {
     Unexpected(&'static str),
     /// It was written, and too few replicas said so in time.
     NotReplicated { wanted: u32, have: u32 },
+    /// The server takes nothing so large in one piece.
+    TooLarge { most: usize },
     /// The task that talks with the server has ended.
     Gone,
 }
@@ -105,6 +107,13 @@ impl Failure {
                 format!(
                     "has written it, and {have} replicas of the {wanted} that `wait_replicas` asks for said so in time: \
                      look at the replicas; ask again"
+                ),
+            ),
+            Failure::TooLarge { most } => StoreError::too_large(
+                store,
+                format!(
+                    "takes no more than {most} bytes in one piece (`proto-max-bulk-len`): lower `max_result`, or give \
+                     smaller arguments"
                 ),
             ),
             Failure::Gone => StoreError::refused(

@@ -1,5 +1,35 @@
 //! The Redis store of `idem-rs`: records on a Redis or Valkey server, or in a Redis Cluster, shared by the processes of
 //! many machines.
+//!
+//! ```no_run
+//! use idem_redis::RedisStore;
+//! use idem_runtime::store::Store;
+//!
+//! let store = RedisStore::connect_blocking("redis://127.0.0.1:6379?namespace=shop")?;
+//! println!("its records survive: {}", store.profile().durability);
+//! # Ok::<(), idem_runtime::store::StoreError>(())
+//! ```
+//!
+//! # What it promises
+//!
+//! What the server does: the durability class is read from its settings when the store connects (`appendonly`,
+//! `appendfsync`), and what a weak one costs is warned of. Replication of Redis is asynchronous, so that a failover may
+//! lose what was answered last. The guide of `idem-rs` has a page about this, about permissions and about sizing.
+//!
+//! # How it works
+//!
+//! One key per token, so that every operation touches one slot; its value is one packed record. What happens on every
+//! call is decided by a script in one round trip: a first call is two, a duplicate one that writes nothing. Everything
+//! else is decided by the protocol's own transitions, and written if the record is still what it was. Time is the
+//! server's.
+//!
+//! Connections are driven by the library's own thread. What many callers ask at the same time goes out in one write over
+//! one connection, in the order in which it was asked. A connection that breaks is made again, and what was sent and not
+//! answered is asked again until the time limit. Who waits is told by a message, on a connection of its own; messages that
+//! are lost cost a look every two seconds.
+//!
+//! * Clones of a store, and what [`RedisStore::with_namespace`] gives, share the connections.
+//! * A forked child must not use the library before it starts another program (`exec`): threads do not come along.
 
 mod cluster;
 mod connect;
@@ -43,10 +73,23 @@ struct Inner {
 }
 
 impl RedisStore {
-    /// Connects to the server that a URL names.
+    /// Connects to the server, or the cluster, that a URL names.
+    ///
+    /// | written | connects to |
+    /// | --- | --- |
+    /// | `redis://USER:PASSWORD@HOST:PORT/DATABASE` | one server; all but the host may be left out |
+    /// | `rediss://…` | the same with TLS |
+    /// | `redis-cluster://HOST:PORT?node=HOST:PORT`, `rediss-cluster://…` | a Redis Cluster, through any of the nodes named |
+    /// | `redis+unix:///run/redis.sock?db=1&user=shop&pass=…` | a Unix socket |
+    /// | `…?namespace=shop` | records that other namespaces do not see |
+    /// | `…?time_limit=10s` | how long a request may take with all that is tried again; default 5 s |
+    /// | `…?wait_replicas=1` | writes are answered when so many replicas have them |
+    ///
+    /// Dropped, it connects all the same, and closes what it has opened.
     ///
     /// # Errors
-    /// Each says what to do.
+    /// Unknown parameters, a server that is not there or not of the kind that the URL says, one that is too old or a
+    /// read-only replica, a wrong password, a user who may too little. Each says what to do.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         RedisStoreBuilder::parse(url)?.connect().await
     }
@@ -59,9 +102,37 @@ impl RedisStore {
         RedisStoreBuilder::parse(url)?.connect_blocking()
     }
 
-    /// Describes a store on the server that a client of the application's leads to.
+    /// Describes a store on the server that a client of the application's leads to. The store makes connections of its
+    /// own, with the client's options.
+    ///
+    /// ```no_run
+    /// use idem_redis::{RedisStore, redis};
+    /// use std::time::Duration;
+    ///
+    /// let client = redis::Client::open("redis://127.0.0.1").expect("a URL");
+    /// let store = RedisStore::builder(client).namespace("shop").time_limit(Duration::from_secs(2)).connect_blocking()?;
+    /// # Ok::<(), idem_runtime::store::StoreError>(())
+    /// ```
     pub fn builder(client: redis::Client) -> RedisStoreBuilder {
         RedisStoreBuilder::one(client)
+    }
+
+    /// Describes a store in the cluster that a client of the application's leads to; `place` is how logs and errors call
+    /// it. With [`redis::ProtocolVersion::RESP3`] those who wait are told by messages, else they look now and then.
+    ///
+    /// ```no_run
+    /// use idem_redis::{RedisStore, redis};
+    /// use redis::cluster::ClusterClientBuilder;
+    ///
+    /// let client = ClusterClientBuilder::new(["redis://10.0.0.1", "redis://10.0.0.2"])
+    ///     .use_protocol(redis::ProtocolVersion::RESP3)
+    ///     .build()
+    ///     .expect("URLs");
+    /// let store = RedisStore::cluster(client, "redis-cluster://10.0.0.1").connect_blocking()?;
+    /// # Ok::<(), idem_runtime::store::StoreError>(())
+    /// ```
+    pub fn cluster(client: redis::cluster::ClusterClient, place: &str) -> RedisStoreBuilder {
+        RedisStoreBuilder::many(client, place.to_owned())
     }
 
     /// Another namespace of the same server; both share its connections.

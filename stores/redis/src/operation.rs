@@ -19,6 +19,8 @@ use crate::scripts::Scripts;
 pub(crate) struct Operation {
     pub(crate) request: Request,
     key: Box<[u8]>,
+    /// How many bytes the server takes in one piece.
+    largest: usize,
     /// What the caller is told once what was decided here is written.
     decided: Option<Reply>,
 }
@@ -32,8 +34,8 @@ pub(crate) enum Next {
 
 impl Operation {
     /// A request about one record.
-    pub(crate) fn new(request: Request, key: Vec<u8>) -> Self {
-        Operation { request, key: key.into(), decided: None }
+    pub(crate) fn new(request: Request, key: Vec<u8>, largest: usize) -> Self {
+        Operation { request, key: key.into(), largest, decided: None }
     }
 
     pub(crate) fn key(&self) -> &[u8] {
@@ -41,7 +43,19 @@ impl Operation {
     }
 
     /// The first command.
-    pub(crate) fn start(&self, scripts: &Scripts) -> Cmd {
+    pub(crate) fn start(&self, scripts: &Scripts) -> Result<Cmd, Failure> {
+        self.fitting(self.first(scripts))
+    }
+
+    /// A command that the server takes: one that is too large for it would end the connection, for all others too.
+    fn fitting(&self, command: Cmd) -> Result<Cmd, Failure> {
+        let too_large =
+            |part: redis::Arg<&[u8]>| matches!(part, redis::Arg::Simple(bytes) if bytes.len() > self.largest);
+        let fits = !command.args_iter().any(too_large);
+        if fits { Ok(command) } else { Err(Failure::TooLarge { most: self.largest }) }
+    }
+
+    fn first(&self, scripts: &Scripts) -> Cmd {
         let key = &self.key;
         match &self.request {
             Request::Claim(claim) => {
@@ -86,7 +100,7 @@ impl Operation {
     pub(crate) fn answered(&mut self, value: Value, scripts: &Scripts) -> Result<Next, Failure> {
         match value {
             Value::Int(now) => Ok(Next::Answer(self.written(now.unsigned_abs()))),
-            // It is done, and the server removes it when it expires.
+            // It is done, and the time does not matter.
             Value::BulkString(found) => self.decide(Some(&found), 0, scripts),
             Value::Array(parts) => match <[Value; 2]>::try_from(parts) {
                 Ok([Value::BulkString(found), Value::Int(now)]) => self.decide(Some(&found), now, scripts),
@@ -113,9 +127,13 @@ impl Operation {
 
     fn decide(&mut self, found: Option<&[u8]>, now: i64, scripts: &Scripts) -> Result<Next, Failure> {
         let micros = now.unsigned_abs();
-        let now = Now { wall: Timestamp::from_micros(micros), lease: LeaseTime { run: 0, micros } };
+        let mut now = Now { wall: Timestamp::from_micros(micros), lease: LeaseTime { run: 0, micros } };
         let record = found.map(Record::decode).transpose();
         let record = record.map_err(|error| Failure::Unreadable(self.key.clone(), error))?;
+        if record.as_ref().is_some_and(|record| record.head.state == State::Done) {
+            // What is done is there until the server removes its key, which it does by whole milliseconds.
+            now.wall = Timestamp::from_micros(0);
+        }
         let view = record.as_ref().map(Record::view);
         let decision = protocol::decide(view, &self.request, &now, || micros);
         let record = record.filter(|record| !protocol::expired(&record.head, &now));
@@ -147,6 +165,6 @@ impl Operation {
         command.arg(retention.map_or(0, Retention::millis));
         command.arg(if running { "0" } else { "1" });
         self.decided = Some(reply);
-        Ok(Next::Ask(command))
+        self.fitting(command).map(Next::Ask)
     }
 }

@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::RedisStore;
 
-/// A store that is being described; [`RedisStore::builder`] and [`RedisStore::cluster`] begin one.
+/// A store that is being described; [`RedisStore::builder`] begins one.
 #[derive(Clone)]
 #[must_use = "`connect` connects to the store"]
 pub struct RedisStoreBuilder {

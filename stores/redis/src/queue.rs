@@ -31,7 +31,7 @@ pub(crate) struct Job {
 #[derive(Debug)]
 pub(crate) enum Asks {
     /// A request of the protocol.
-    Request(Operation, Responder, Text),
+    Request(Box<Operation>, Responder, Text),
     /// The store itself, for a single command; in a cluster of this node.
     Command(oneshot::Sender<Result<Value, Failure>>, Option<Node>),
 }

@@ -10,18 +10,27 @@ use redis::Value;
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Server {
     info: String,
-    /// `always`, `everysec` or `no`.
-    fsync: Option<String>,
+    /// What `CONFIG` says, of [`ASKED`].
+    config: HashMap<String, String>,
 }
 
+/// What a server's `CONFIG` is asked for.
+pub(crate) const ASKED: [&str; 2] = ["appendfsync", "proto-max-bulk-len"];
+
 impl Server {
-    pub(crate) fn new(info: Option<Value>, fsync: Option<Value>) -> Self {
+    pub(crate) fn new(info: Option<Value>, config: Option<Value>) -> Self {
         let text = |value: Value| redis::from_redis_value::<String>(value).ok();
-        let fsync = fsync.and_then(|value| redis::from_redis_value::<HashMap<String, String>>(value).ok());
+        let pairs = |value: Value| redis::from_redis_value::<HashMap<String, String>>(value).ok();
         Server {
             info: info.and_then(text).unwrap_or_default(),
-            fsync: fsync.and_then(|mut pair| pair.remove("appendfsync")),
+            config: config.and_then(pairs).unwrap_or_default(),
         }
+    }
+
+    /// How many bytes it takes in one piece.
+    pub(crate) fn largest(&self) -> usize {
+        const USUAL: usize = 512 << 20;
+        self.config.get("proto-max-bulk-len").and_then(|most| most.parse().ok()).unwrap_or(USUAL)
     }
 
     /// A line of `INFO`.
@@ -45,7 +54,7 @@ impl Server {
 
     /// What its records survive, and in which words it is said if that is not all.
     fn survives(&self) -> (Durability, Option<&'static str>) {
-        match (self.number("aof_enabled"), self.fsync.as_deref()) {
+        match (self.number("aof_enabled"), self.config.get("appendfsync").map(String::as_str)) {
             (Some(1), Some("always")) => (Durability::Synced, None),
             (Some(1), Some(_)) => (
                 Durability::Machine,
@@ -149,7 +158,8 @@ mod tests {
     use super::*;
 
     fn server(info: &str, fsync: Option<&str>) -> Server {
-        Server { info: info.replace(' ', "\r\n"), fsync: fsync.map(str::to_owned) }
+        let config = fsync.map(|fsync| ("appendfsync".to_owned(), fsync.to_owned()));
+        Server { info: info.replace(' ', "\r\n"), config: config.into_iter().collect() }
     }
 
     fn refused(info: &str, cluster: bool) -> String {
@@ -166,9 +176,9 @@ mod tests {
             ("aof_enabled:0", Some("always"), Durability::Process),
             ("", None, Durability::Process),
         ] {
-            let server = server(info, fsync);
+            let server = self::server(info, fsync);
             assert_eq!(server.survives().0, durability, "{info} {fsync:?}");
-            let strong = Server { info: "aof_enabled:1".into(), fsync: Some("always".into()) };
+            let strong = self::server("aof_enabled:1", Some("always"));
             let both = judge(&[strong, server], true, 0, &"redis-cluster://a:1".into()).unwrap();
             assert_eq!(both, durability, "the weakest of a cluster counts");
         }

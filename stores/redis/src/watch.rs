@@ -32,6 +32,9 @@ const AGAIN: Duration = Duration::from_millis(250);
 
 type Key = Arc<[u8]>;
 
+/// What goes on beside.
+type Doing<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
 /// The way to the task.
 #[derive(Debug)]
 pub(crate) struct Watches {
@@ -103,8 +106,8 @@ struct Hub {
     watched: HashMap<Key, Watched>,
     /// When what is looked at next.
     due: BTreeSet<(Instant, Key)>,
-    looks: FuturesUnordered<Pin<Box<dyn Future<Output = (Key, Answer)> + Send>>>,
-    subscribed: FuturesUnordered<Pin<Box<dyn Future<Output = Subscribed> + Send>>>,
+    looks: FuturesUnordered<Doing<(Key, Answer)>>,
+    subscribed: FuturesUnordered<Doing<Subscribed>>,
     line: Line,
     /// How many connections for messages there were.
     connections: u64,
@@ -132,7 +135,7 @@ struct Watched {
 enum Line {
     /// There is none; it is tried again then, or when somebody waits.
     Closed(Option<Instant>),
-    Opening(Pin<Box<dyn Future<Output = Result<Subscriber, Failure>> + Send>>),
+    Opening(Doing<Result<Subscriber, Failure>>),
     Open(Subscriber),
     /// The user may not subscribe.
     Denied,
@@ -227,9 +230,16 @@ impl Hub {
         };
         self.watched.insert(Arc::clone(&key), watched);
         match &self.line {
-            Line::Open(_) => self.subscribe(key),
-            Line::Opening(_) => {}
-            Line::Closed(at) if at.is_none_or(|at| at <= Instant::now()) => self.open(),
+            // A connection that has fallen silent may never say that it listens: the record is looked at all the same.
+            Line::Open(_) => {
+                self.subscribe(Arc::clone(&key));
+                self.plan(&key, AGAIN);
+            }
+            Line::Opening(_) => self.plan(&key, AGAIN),
+            Line::Closed(at) if at.is_none_or(|at| at <= Instant::now()) => {
+                self.open();
+                self.plan(&key, AGAIN);
+            }
             Line::Closed(_) | Line::Denied => self.look(&key),
         }
     }
@@ -351,11 +361,7 @@ impl Hub {
 
     /// Plans the next look.
     fn look_soon(&mut self, key: &Key) {
-        let Some(watched) = self.watched.get_mut(key) else { return };
-        if watched.looking {
-            return;
-        }
-        let now = Instant::now();
+        let Some(watched) = self.watched.get_mut(key).filter(|watched| !watched.looking) else { return };
         let pause = if watched.listening {
             LOOK
         } else {
@@ -363,6 +369,16 @@ impl Hub {
             watched.pause = (pause * 2).min(LAST_LOOK);
             pause
         };
+        self.plan(key, pause);
+    }
+
+    /// Plans a look for after this pause, or for when the first of those who wait has waited long enough.
+    fn plan(&mut self, key: &Key, pause: Duration) {
+        let Some(watched) = self.watched.get_mut(key) else { return };
+        if watched.looking {
+            return;
+        }
+        let now = Instant::now();
         let first = watched.waiters.iter().map(|waiter| waiter.until).min();
         let at = first.map_or(now + pause, |first| first.min(now + pause));
         let at = watched.look_at.map_or(at, |planned| planned.min(at));

@@ -186,6 +186,22 @@ fn a_full_server() {
 }
 
 #[test]
+fn what_is_larger_than_the_server_takes() {
+    let Some(server) = Redis::start_with(&[("proto-max-bulk-len", "1mb")]) else { return };
+    let store = open(&server.url());
+    let large = claim(token(1));
+    let grant = claimed(&store, &large);
+    let complete = |size: usize| Request::Complete(complete(&large, grant, &vec![7; size]).into());
+    says(
+        &ask(&store, complete(2 << 20)).unwrap_err(),
+        Fault::TooLarge,
+        "no more than 1048576 bytes in one piece",
+    );
+    assert_eq!(ask(&store, complete(1_000_000)).unwrap(), Reply::Completed);
+    assert_eq!(duplicate(&store, token(1)).result.len(), 1_000_000);
+}
+
+#[test]
 fn a_disk_that_cannot_be_written() {
     let Some(server) = Redis::start_with(&[("save", "3600 1000")]) else { return };
     let store = open(&server.url());

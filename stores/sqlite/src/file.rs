@@ -146,16 +146,14 @@ impl File {
         }
         let until = busy::deadline(self.time_limit);
         let job = Job { namespace: namespace.clone(), request, until, waiting: Waiting::new(responder) };
-        match self.queue.push(job) {
-            Ok(()) => {
-                overdue::look_after(self);
-                Asked::Later(pending)
-            }
-            Err(_) => Asked::Now(Err(StoreError::refused(
+        if !self.queue.push(job) {
+            return Asked::Now(Err(StoreError::refused(
                 self.name.clone(),
                 "has no writer any more: it ended by a fault of its own; open the store again",
-            ))),
+            )));
         }
+        overdue::look_after(self);
+        Asked::Later(pending)
     }
 }
 

@@ -67,11 +67,12 @@ struct State {
 }
 
 impl Queue {
-    /// Gives the writer something to do, or the request back if the writer is gone.
-    pub(crate) fn push(&self, job: Job) -> Result<(), Job> {
+    /// Gives the writer something to do; false if it is gone.
+    #[must_use]
+    pub(crate) fn push(&self, job: Job) -> bool {
         let mut state = self.lock();
         if state.dead {
-            return Err(job);
+            return false;
         }
         state.jobs.push_back(job);
         let wake = std::mem::take(&mut state.idle);
@@ -79,7 +80,7 @@ impl Queue {
         if wake {
             self.filled.notify_one();
         }
-        Ok(())
+        true
     }
 
     /// Adds what waits to `batch`, at most up to so many. Does not wait.

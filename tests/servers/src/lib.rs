@@ -12,12 +12,16 @@
 
 mod cluster;
 mod folder;
+mod pgbouncer;
 mod port;
 mod postgres;
 mod process;
 mod program;
+mod proxy;
 mod redis;
 
 pub use cluster::RedisCluster;
+pub use pgbouncer::PgBouncer;
 pub use postgres::Postgres;
+pub use proxy::{Fault, Proxy};
 pub use redis::Redis;

@@ -127,6 +127,16 @@ impl Postgres {
         self.programs.join(name)
     }
 
+    /// Cuts the connections of every client of a database, in the middle of whatever they do.
+    ///
+    /// # Panics
+    /// If the server does not answer.
+    pub fn cut_connections(&self, database: &str) {
+        let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                      WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        self.psql(database, others);
+    }
+
     /// What it has logged.
     #[must_use]
     pub fn log(&self) -> String {
@@ -196,7 +206,7 @@ fn user() -> Option<(u32, u32)> {
     ids("postgres").or_else(|| ids("nobody"))
 }
 
-fn as_user(program: &Path) -> Command {
+pub(crate) fn as_user(program: &Path) -> Command {
     let mut command = Command::new(program);
     if let Some((user, group)) = user() {
         command.uid(user).gid(group).current_dir("/");
@@ -204,7 +214,7 @@ fn as_user(program: &Path) -> Command {
     command
 }
 
-fn give_away(path: &Path) {
+pub(crate) fn give_away(path: &Path) {
     if let Some((user, group)) = user() {
         chown(path, Some(user), Some(group)).expect("a folder for another user");
         debug_assert_eq!(fs::metadata(path).map(|folder| folder.uid()).ok(), Some(user));

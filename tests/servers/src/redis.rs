@@ -92,6 +92,15 @@ impl Redis {
         client.get_connection().expect("a connection to a server that runs")
     }
 
+    /// Cuts the connections of every client, in the middle of whatever they do.
+    ///
+    /// # Panics
+    /// If the server does not answer.
+    pub fn cut_connections(&self) {
+        let killed = redis::cmd("CLIENT").arg(&["KILL", "TYPE", "normal"]).query(&mut self.connection());
+        let _: i64 = killed.expect("an answer of a server that runs");
+    }
+
     /// What it has logged.
     #[must_use]
     pub fn log(&self) -> String {
