@@ -7,6 +7,7 @@
 //! | [`errors`] | what an `Err` means, and what a call is refused with |
 //! | [`crashes`] | attempts that began and did not end, and what is promised |
 //! | [`stores`] | where records are kept, and what they survive |
+//! | [`proofs`] | what is proven and how, what is not, how to run it oneself |
 //! | [`postgres`] | the PostgreSQL store, and how to run it |
 //! | [`device`] | a separate service that makes the tokens and keeps the records for others |
 //! | [`device_protocol`] | what other languages say to it |
@@ -28,6 +29,9 @@ pub mod crashes {}
 
 #[doc = include_str!("guide/stores.md")]
 pub mod stores {}
+
+#[doc = include_str!("guide/proofs.md")]
+pub mod proofs {}
 
 #[doc = include_str!("guide/postgres.md")]
 pub mod postgres {}

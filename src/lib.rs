@@ -18,7 +18,8 @@
 //!
 //! [`idempotent`] lists the attribute's options, [`call`](call()) is the same as a value, and the [`guide`] has a
 //! page for [keys](guide::keys), [duplicates](guide::duplicates), [errors](guide::errors),
-//! [crashes](guide::crashes), [stores](guide::stores), [web handlers](guide::web_handlers) and [Redis](guide::redis).
+//! [crashes](guide::crashes), [stores](guide::stores), [web handlers](guide::web_handlers), [Redis](guide::redis) and
+//! [what is proven and how](guide::proofs).
 //!
 //! | feature | adds |
 //! | --- | --- |
@@ -28,7 +29,7 @@
 //! | `redis` | the Redis store, `redis://…` and others; it needs a C compiler |
 //! | `metrics` | counters through the `metrics` facade |
 //! | `conformance` | the conformance suite and the history checker, for people who write a store |
-//! | `testing` | [crashes](testing::every_crash), clocks and assertions for tests of functions that carry the attribute |
+//! | `testing` | for tests of annotated functions: crashes everywhere, a store whose clock moves, assertions |
 
 #[cfg(feature = "device")]
 pub use idem_device_client::DeviceStore;
