@@ -15,6 +15,7 @@ mod memory;
 mod postgres;
 mod postgres_many;
 mod redis;
+mod redis_others;
 mod redis_space;
 mod space;
 mod sqlite;

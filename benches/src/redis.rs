@@ -4,6 +4,7 @@
 use std::hint::black_box;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use idem::{RedisStore, idempotent};
 use idem_servers::Redis;
@@ -15,7 +16,7 @@ use crate::beside::encode;
 use crate::measure::{Clock, Subject, in_turns};
 use crate::subject::{arguments, receipt};
 use crate::table::{Row, time};
-use crate::{redis_space, waiting};
+use crate::{redis_others, redis_space, waiting};
 
 /// How many records there are for duplicates.
 const RECORDS: usize = 1_000;
@@ -81,7 +82,7 @@ fn by_hand() -> MultiplexedConnection {
 
 /// What is measured.
 #[derive(Clone, Copy)]
-enum Work {
+pub enum Work {
     First,
     FirstByHand,
     Duplicate,
@@ -124,6 +125,16 @@ where
             task.await.expect("no panic");
         }
     });
+}
+
+/// What so many operations take, of one caller as a program's main function is one, or of many at once.
+pub fn seconds(runtime: &Runtime, work: Work, callers: usize, operations: usize) -> f64 {
+    let began = Instant::now();
+    match callers {
+        1 => runtime.block_on(work.run(0, operations)),
+        _ => tasks(runtime, callers, operations, |caller, times| work.run(caller, times)),
+    }
+    began.elapsed().as_secs_f64()
 }
 
 fn next() -> usize {
@@ -195,6 +206,7 @@ pub fn rows() -> Vec<Row> {
         // Calls per second: the inverse of the times.
         rows.push(row.ratio(times.ratio(1, 0)).at_least(0.5));
     }
+    rows.extend(redis_others::rows(&runtime, &server.url()));
     rows.push(waiting::row("Redis", &format!("{}?namespace=waiting", server.url())));
     rows.extend(redis_space::rows(&runtime));
     rows
