@@ -38,7 +38,7 @@ const OTHERS: [Other; 3] = [
     Other {
         name: "Powertools for Python",
         variable: "IDEM_POWERTOOLS_PYTHON",
-        how: "a Python with `aws-lambda-powertools[redis]`",
+        how: "a Python with `aws-lambda-powertools[redis]` and `boto3`",
         at_least: [1.6, 4.0],
         many: false,
         unit: 1e3,

@@ -170,7 +170,7 @@ mod without {
     use crate::store::Handle;
 
     /// Nothing.
-    #[derive(Debug, Clone, Copy, Default)]
+    #[derive(Debug, Clone, Default)]
     pub(crate) struct Put;
 
     impl Put {
@@ -180,21 +180,21 @@ mod without {
         }
 
         #[inline(always)]
-        pub(crate) fn begins(self, _: Token) {}
+        pub(crate) fn begins(&self, _: Token) {}
 
         #[inline(always)]
-        pub(crate) fn suspended(self, _: Token) {}
+        pub(crate) fn suspended(&self, _: Token) {}
 
         #[inline(always)]
-        pub(crate) fn may_go_on(self, _: Token, _: &mut Context<'_>) -> bool {
+        pub(crate) fn may_go_on(&self, _: Token, _: &mut Context<'_>) -> bool {
             true
         }
 
         #[inline(always)]
-        pub(crate) fn ends(self, _: Token, _: &'static str) {}
+        pub(crate) fn ends(&self, _: Token, _: &'static str) {}
 
         #[inline(always)]
-        pub(crate) fn spawned<T>(self, _: &tokio::task::JoinHandle<T>) {}
+        pub(crate) fn spawned<T>(&self, _: &tokio::task::JoinHandle<T>) {}
     }
 
     #[inline(always)]

@@ -124,7 +124,13 @@ impl Queue {
         self.begun.load(Ordering::Relaxed)
     }
 
-    /// Whether the writer has nothing to do and does nothing.
+    /// Whether the writer waits for something to do: it does not even tidy up.
+    #[cfg(test)]
+    pub(crate) fn sleeps(&self) -> bool {
+        self.lock().idle
+    }
+
+    /// Whether nobody waits for the writer.
     pub(crate) fn is_idle(&self) -> bool {
         let state = self.lock();
         state.jobs.is_empty() && state.taken.is_empty()
