@@ -1,15 +1,18 @@
 //! What idem costs, beside what one would write instead: every figure is a ratio of two things that were measured
 //! in turns, in one run.
 //!
-//! `cargo run --release -p idem-benches [-- SECTION… [--dir FOLDER]]` prints a Markdown table. Sections: `token`,
-//! `memory`, `threads`, `space`, `allocations`, `sqlite`, `redis`, `postgres`, `postgres-many`, `compile`, `future`; all of them if none is
-//! named.
+//! `cargo bench -p idem-benches [-- SECTION… [--dir FOLDER]]` prints a Markdown table. Sections: `token`,
+//! `memory`, `threads`, `space`, `allocations`, `sqlite`, `redis`, `postgres`, `postgres-many`, `device`,
+//! `device-callers`, `compile`, `future`; all of them if none is named.
 
 mod allocations;
 mod allocator;
 mod beside;
 mod compile;
+mod device;
+mod device_callers;
 mod future;
+mod http;
 mod measure;
 mod memory;
 mod postgres;
@@ -30,7 +33,7 @@ use std::process::ExitCode;
 
 use table::Row;
 
-const SECTIONS: [&str; 11] = [
+const SECTIONS: [&str; 13] = [
     "token",
     "memory",
     "threads",
@@ -40,16 +43,20 @@ const SECTIONS: [&str; 11] = [
     "redis",
     "postgres",
     "postgres-many",
+    "device",
+    "device-callers",
     "compile",
     "future",
 ];
 
 fn main() -> ExitCode {
     let mut sections = Vec::new();
-    let mut folder = PathBuf::from("target");
+    let mut folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
+            // `cargo bench` says so after everything else.
+            "--bench" => {}
             "--dir" => match arguments.next() {
                 Some(named) => folder = named.into(),
                 None => return usage("--dir needs a folder"),
@@ -60,6 +67,10 @@ fn main() -> ExitCode {
             }
             postgres::CHILD => {
                 postgres::child(&arguments.next().expect("a URL"));
+                return ExitCode::SUCCESS;
+            }
+            device::CHILD => {
+                device::child(&arguments.next().expect("what it answers"));
                 return ExitCode::SUCCESS;
             }
             waiting::CHILD => {
@@ -90,6 +101,8 @@ fn main() -> ExitCode {
     add("postgres", &mut postgres::rows);
     add("postgres-many", &mut postgres_many::rows);
     add("redis", &mut redis::rows);
+    add("device", &mut || device::rows(&folder));
+    add("device-callers", &mut || device_callers::rows(&folder));
     add("compile", &mut compile::rows);
     add("future", &mut future::rows);
     table::print(&rows);

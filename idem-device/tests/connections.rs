@@ -1,7 +1,7 @@
 //! What becomes of operations and calls whose connections to the device break.
 
 mod common;
-#[path = "../../tests/history/src/connections/mod.rs"]
+#[path = "../../tests/history/tests/breaks/mod.rs"]
 mod connections;
 
 use common::device;

@@ -1,12 +1,13 @@
 //! What becomes of operations and calls whose connections break.
 
-use idem_history::connections;
+mod breaks;
+
 use idem_servers::{Postgres, Redis};
 
 #[test]
 fn redis() {
     let Some(server) = Redis::start() else { return };
-    connections::run(&server.url());
+    breaks::run(&server.url());
 }
 
 #[test]
@@ -14,5 +15,5 @@ fn postgres() {
     let Some(server) = Postgres::start_with(&[("fsync", "off"), ("max_connections", "300")]) else { return };
     let url = server.database();
     idem::PostgresStore::migrate_blocking(&url).expect("a new database takes the tables");
-    connections::run(&url);
+    breaks::run(&url);
 }

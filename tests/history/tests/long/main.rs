@@ -1,7 +1,7 @@
-//! The history checker as a program: as long a run as is wanted, on any store.
+//! As long a run of the history checker as is wanted, on any store.
 //!
 //! ```sh
-//! cargo run --release -p idem-history -- --store sqlite --until kills=200,stops=50,lost=2000
+//! cargo test --release -p idem-history --test long -- --store sqlite --until kills=200,stops=50,lost=2000
 //! ```
 
 mod place;
