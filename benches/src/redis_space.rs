@@ -24,11 +24,11 @@ async fn call(store: &RedisStore, index: usize) {
     );
 }
 
-/// How much memory the server's data takes.
+/// How much memory the server takes.
 fn used(server: &Redis) -> u64 {
     let info: String =
         redis::cmd("INFO").arg("memory").query(&mut server.connection()).expect("the server tells");
-    let line = info.lines().find_map(|line| line.strip_prefix("used_memory_dataset:"));
+    let line = info.lines().find_map(|line| line.strip_prefix("used_memory:"));
     line.and_then(|used| used.trim().parse().ok()).expect("the server tells")
 }
 

@@ -1,6 +1,7 @@
 //! How long it takes from the end of a body in one process until whoever waits for it in another one has its result.
 
 use std::io::{BufRead, BufReader, Write};
+use std::pin::Pin;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -24,8 +25,11 @@ fn clock() -> i64 {
     now.tv_sec * 1_000_000_000 + now.tv_nsec
 }
 
+/// Of no type of its own: both processes call the same function.
+type Body<'a> = Pin<Box<dyn Future<Output = i64> + 'a>>;
+
 #[idempotent(name = "waiting.charge", key(round), skip(store, body), store = store)]
-async fn charge<F: Future<Output = i64>>(store: &Handle, round: u64, body: F) -> Result<i64, Error> {
+async fn charge(store: &Handle, round: u64, body: Body<'_>) -> Result<i64, Error> {
     Ok(body.await)
 }
 
@@ -37,7 +41,7 @@ pub fn child() {
     for line in std::io::stdin().lines() {
         let round: u64 = line.expect("a line").parse().expect("a number");
         let nobody = async { unreachable!("the other process runs the body") };
-        let ended = runtime.block_on(charge(&store, round, nobody)).expect("a result");
+        let ended = runtime.block_on(charge(&store, round, Box::pin(nobody))).expect("a result");
         println!("{}", clock() - ended);
     }
 }
@@ -60,7 +64,7 @@ pub fn row(name: &str, url: &str) -> Row {
             tokio::time::sleep(BODY).await;
             clock()
         };
-        runtime.block_on(charge(&store, round, body)).expect("charged");
+        runtime.block_on(charge(&store, round, Box::pin(body))).expect("charged");
         let delay: f64 = heard.next().expect("it tells").expect("a line").parse().expect("a number");
         delays.push(delay);
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use idem::{PostgresStore, idempotent};
 use idem_servers::Postgres;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::{database, until};
 
@@ -18,6 +18,12 @@ async fn charge(store: &PostgresStore, order: u64) -> Result<u64, idem::Error> {
 #[idempotent(name = "commands.slow", key(order), skip(store, gate), store = store)]
 async fn slow(store: &PostgresStore, order: u64, gate: Arc<Notify>) -> Result<u64, idem::Error> {
     gate.notified().await;
+    Ok(order)
+}
+
+#[idempotent(name = "commands.long", lease = "600ms", key(order), skip(store, gate), store = store)]
+async fn long(store: &PostgresStore, order: u64, gate: Arc<Semaphore>) -> Result<u64, idem::Error> {
+    let _open = gate.acquire().await;
     Ok(order)
 }
 
@@ -138,5 +144,30 @@ async fn those_who_wait_in_one_process_share_what_waiting_costs() {
             assert!(counts["mark"].0 <= 1 + 20 && counts["complete"].0 == 1, "{counts:?}");
             assert_eq!(counts.get("other"), None, "{counts:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn renewals_at_the_same_time_share_statements() {
+    let Some(counted) = Counted::start().await else { return };
+    let gate = Arc::new(Semaphore::new(0));
+    let call = |order| {
+        let (store, gate) = (counted.store.clone(), Arc::clone(&gate));
+        tokio::spawn(async move { long(&store, order, gate).await })
+    };
+    let calls: Vec<_> = (0..40).map(call).collect();
+    let renewed = || {
+        let sql = "SELECT coalesce(sum(calls), 0), coalesce(sum(rows), 0) FROM pg_stat_statements \
+                   WHERE query LIKE '%idem_record%SET lease%'";
+        let said = counted.server.psql(&counted.database, sql);
+        let (statements, leases) = said.split_once('|').unwrap();
+        (statements.parse::<u64>().unwrap(), leases.parse::<u64>().unwrap())
+    };
+    until("each was renewed a few times", async || renewed().1 >= 120).await;
+    let (statements, leases) = renewed();
+    assert!(statements <= leases / 2, "{statements} statements for {leases} renewals");
+    gate.add_permits(40);
+    for (order, call) in (0..).zip(calls) {
+        assert_eq!(call.await.unwrap().unwrap(), order);
     }
 }

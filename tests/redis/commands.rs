@@ -9,7 +9,7 @@ use idem_servers::Redis;
 use redis::Connection;
 use tokio::sync::Notify;
 
-use crate::until;
+use crate::{together, until};
 
 #[idempotent(name = "commands.charge", skip(store), store = store)]
 async fn charge(store: &RedisStore, order: u64) -> Result<u64, idem::Error> {
@@ -126,4 +126,43 @@ async fn those_who_wait_in_one_process_share_what_waiting_costs() {
             assert_eq!(found, counts(expected), "{waiters} duplicates that waited");
         }
     }
+}
+
+#[tokio::test]
+async fn what_many_ask_at_once_is_a_few_commands() {
+    let Some(server) = Redis::start() else { return };
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let mut beside = server.connection();
+    charge(&store, 0).await.unwrap();
+    commands(&mut beside);
+    let calls = (1..=200).map(|order| charge(&store, order));
+    let charged = together(&server, calls.collect()).await;
+    let charged: Vec<_> = charged.into_iter().map(Result::unwrap).collect();
+    assert!(charged.into_iter().eq((1..=200).map(|order| order * 100)));
+    let found = commands(&mut beside);
+    // A few go out before it is noticed that the server does not answer, and the rest by many.
+    assert_eq!(found["set"], 400);
+    assert!(found["evalsha"] <= 100, "{} scripts", found["evalsha"]);
+    assert!(found.get("publish").is_none_or(|told| *told < 150), "nobody waits: {found:?}");
+}
+
+/// What fails for one fails for nobody else.
+#[tokio::test]
+async fn a_key_of_somebody_else_fails_by_itself() {
+    let Some(server) = Redis::start() else { return };
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let mut beside = server.connection();
+    charge(&store, 0).await.unwrap();
+    let token = idem::call("commands.charge").arg(&77_u64).token().unwrap();
+    redis::cmd("LPUSH").arg(format!("idem::{token}")).arg("mine").exec(&mut beside).unwrap();
+    let charged = together(&server, (1..=200).map(|order| charge(&store, order)).collect()).await;
+    for (order, charged) in (1..=200).zip(charged) {
+        match charged {
+            Err(error) if order == 77 => {
+                assert!(error.to_string().contains("is not one of idem's records"), "{error}");
+            }
+            charged => assert_eq!(charged.unwrap(), order * 100),
+        }
+    }
+    assert_eq!(redis::cmd("LLEN").arg(format!("idem::{token}")).query(&mut beside), Ok(1));
 }

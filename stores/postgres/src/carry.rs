@@ -17,7 +17,7 @@ use sqlx::{AssertSqlSafe, Error, SqlStr};
 use tokio::time::sleep;
 
 use crate::failure::Failure;
-use crate::parameters::{many_claims, many_completes, one_claim, one_complete};
+use crate::parameters::{many_claims, many_completes, many_renews, one_claim, one_complete};
 use crate::queue::Job;
 use crate::row::{self, Fences, Found};
 use crate::shared::Shared;
@@ -133,7 +133,11 @@ impl Link<'_> {
             self.claimed(&rows, &jobs.iter().collect::<Vec<_>>())
         } else if completes.len() == jobs.len() {
             let rows = self.run(&sql.completes, many_completes(&completes)?).await?;
-            Ok(completed(&rows, completes.len()))
+            Ok(done(&rows, completes.len(), Reply::Completed))
+        } else if jobs.iter().all(|job| matches!(job.request, Request::Renew { .. })) {
+            let renews: Vec<_> = jobs.iter().map(|job| (&job.namespace, &job.request)).collect();
+            let rows = self.run(&sql.renews, many_renews(&renews)?).await?;
+            Ok(done(&rows, renews.len(), Reply::Renewed))
         } else {
             Ok(jobs.iter().map(|_| Outcome::Open(None)).collect())
         }
@@ -182,7 +186,7 @@ impl Link<'_> {
             Request::Complete(complete) => {
                 let sql = &self.shared.sql.complete;
                 let rows = self.run(sql, one_complete(self.values(), namespace, complete)?).await?;
-                completed(&rows, 1).pop()
+                done(&rows, 1, Reply::Completed).pop()
             }
             Request::Release { .. } | Request::Renew { .. } | Request::Interrupt { .. } => {
                 self.mine(namespace, token, &job.request).await?.map(|reply| Outcome::Answer(Ok(reply)))
@@ -441,12 +445,12 @@ fn one(rows: &[PgRow], token: Token) -> Result<(Timestamp, bool, Option<Found>),
 }
 
 /// Which of so many completions were done.
-fn completed(rows: &[PgRow], count: usize) -> Vec<Outcome> {
+fn done(rows: &[PgRow], count: usize, reply: Reply) -> Vec<Outcome> {
     let mut outcomes: Vec<_> = (0..count).map(|_| Outcome::Open(None)).collect();
     for row in rows {
         let place = Columns::new(row).number().ok().and_then(|place| usize::try_from(place - 1).ok());
         if let Some(outcome) = place.and_then(|place| outcomes.get_mut(place)) {
-            *outcome = Outcome::Answer(Ok(Reply::Completed));
+            *outcome = Outcome::Answer(Ok(reply.clone()));
         }
     }
     outcomes

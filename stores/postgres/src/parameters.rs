@@ -1,7 +1,7 @@
-//! The parameters of claims and completions: of one, or of many in arrays.
+//! The parameters of claims, completions and renewals: of one, or of many in arrays.
 
 use idem_runtime::Text;
-use idem_runtime::store::{Arguments, Claim, Complete};
+use idem_runtime::store::{Arguments, Claim, Complete, Request};
 use sqlx::Error;
 
 use crate::row;
@@ -73,6 +73,20 @@ pub(crate) fn many_completes(asked: &[(&Text, &Complete)]) -> Result<Values, Err
     values.many(column(asked, |(_, complete)| complete.function.as_str()))?;
     values.many(column(asked, |(_, complete)| &*complete.digest))?;
     values.many(column(asked, |(_, complete)| &*complete.result))?;
+    Ok(values)
+}
+
+pub(crate) fn many_renews(asked: &[(&Text, &Request)]) -> Result<Values, Error> {
+    let renewal = |request: &Request| match request {
+        Request::Renew { token, attempt, lease, .. } => Some((*token, *attempt, *lease)),
+        _ => None,
+    };
+    let renewals: Vec<_> = asked.iter().filter_map(|(_, request)| renewal(request)).collect();
+    let mut values = Values::new(false);
+    values.many(column(asked, |(namespace, _)| namespace.as_str()))?;
+    values.many(renewals.iter().map(|(token, ..)| &token.as_bytes()[..]).collect())?;
+    values.many(renewals.iter().map(|(_, attempt, _)| attempt.to_bytes().to_vec()).collect())?;
+    values.many(renewals.iter().map(|(.., lease)| micros(*lease)).collect())?;
     Ok(values)
 }
 

@@ -38,8 +38,8 @@ impl Job {
     }
 }
 
-/// The queue of a store. Whoever has a free connection takes from it: several claims, or several completions, or one
-/// of anything else. Requests of one attempt are never out at the same time.
+/// The queue of a store. Whoever has a free connection takes from it: several claims, several completions, several
+/// renewals, or one of anything else. Requests of one attempt are never out at the same time.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     waiting: Mutex<Waiting>,
@@ -51,6 +51,7 @@ pub(crate) struct Queue {
 struct Waiting {
     claims: VecDeque<Job>,
     completes: VecDeque<Job>,
+    renews: VecDeque<Job>,
     others: VecDeque<Job>,
     /// The attempts of which a request is out or waits above, and what waits for the end of that.
     attempts: HashMap<AttemptId, VecDeque<Job>>,
@@ -58,18 +59,21 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn ready(&mut self, job: Job) -> &mut VecDeque<Job> {
-        let line = match &job.request {
+    fn line(&mut self, job: &Job) -> &mut VecDeque<Job> {
+        match &job.request {
             Request::Claim(_) => &mut self.claims,
             Request::Complete(_) => &mut self.completes,
+            Request::Renew { .. } => &mut self.renews,
             _ => &mut self.others,
-        };
-        line.push_back(job);
-        line
+        }
     }
 
-    fn lines(&mut self) -> [&mut VecDeque<Job>; 3] {
-        [&mut self.completes, &mut self.claims, &mut self.others]
+    fn ready(&mut self, job: Job) {
+        self.line(&job).push_back(job);
+    }
+
+    fn lines(&mut self) -> [&mut VecDeque<Job>; 4] {
+        [&mut self.completes, &mut self.claims, &mut self.renews, &mut self.others]
     }
 
     /// The line whose first request has waited longest.
@@ -122,7 +126,7 @@ impl Queue {
                 if let Some(line) = waiting.oldest() {
                     let alone = !matches!(
                         line.front().map(|job| &job.request),
-                        Some(Request::Claim(_) | Request::Complete(_))
+                        Some(Request::Claim(_) | Request::Complete(_) | Request::Renew { .. })
                     );
                     let most = if alone { 1 } else { most };
                     let mut size = 0;
@@ -156,12 +160,7 @@ impl Queue {
         }
         let mut waiting = self.lock();
         for job in batch.into_iter().rev() {
-            let line = match &job.request {
-                Request::Claim(_) => &mut waiting.claims,
-                Request::Complete(_) => &mut waiting.completes,
-                _ => &mut waiting.others,
-            };
-            line.push_front(job);
+            waiting.line(&job).push_front(job);
         }
         drop(waiting);
         self.filled.notify_last();

@@ -31,6 +31,7 @@ pub(crate) struct Statements {
     pub(crate) completes: SqlStr,
     pub(crate) release: SqlStr,
     pub(crate) renew: SqlStr,
+    pub(crate) renews: SqlStr,
     pub(crate) interrupt: SqlStr,
     pub(crate) read: SqlStr,
     pub(crate) mark: SqlStr,
@@ -44,13 +45,15 @@ pub(crate) struct Statements {
 impl Statements {
     pub(crate) fn new(names: &Names) -> Self {
         let [complete, completes] = [false, true].map(|many| completes(names, many));
+        let [renew, renews] = [false, true].map(|many| renews(names, many));
         Statements {
             claim: claim(names),
             claims: claims(names),
             complete,
             completes,
             release: release(names),
-            renew: renew(names),
+            renew,
+            renews,
             interrupt: interrupt(names),
             read: read(names),
             mark: mark(names),
@@ -225,13 +228,17 @@ fn release(names: &Names) -> SqlStr {
     ))
 }
 
-/// $4: the lease, in microseconds.
-fn renew(names: &Names) -> SqlStr {
+/// Leases that begin anew. Answers the places of those whose attempts run.
+fn renews(names: &Names, many: bool) -> SqlStr {
     let record = &names.record;
+    let asked =
+        asked(many, &[("namespace", "text"), ("token", "bytea"), ("attempt", "bytea"), ("lease", "int8")]);
     statement(format!(
-        "UPDATE {record} r SET lease = clock_timestamp() + $4 * {MICROSECOND}, \
-         expires = CASE r.on_interrupt WHEN 'retry' THEN clock_timestamp() + ($4::int8 + r.ttl) * {MICROSECOND} \
-         ELSE 'infinity' END WHERE {MINE} AND NOT {GONE} RETURNING true"
+        "WITH {asked} UPDATE {record} r SET lease = clock_timestamp() + a.lease * {MICROSECOND}, \
+         expires = CASE r.on_interrupt WHEN 'retry' THEN clock_timestamp() + (a.lease + r.ttl) * {MICROSECOND} \
+         ELSE 'infinity' END \
+         FROM asked a WHERE r.namespace = a.namespace AND r.token = a.token AND r.state = 'running' \
+         AND r.attempt = a.attempt AND NOT {GONE} RETURNING a.place"
     ))
 }
 

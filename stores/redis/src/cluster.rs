@@ -97,6 +97,13 @@ impl Cluster {
                 Err(_) => return job.lost().late(settings.time_limit),
                 Ok(Ok((Value::ServerError(error), _))) => Failure::Server(error),
                 Ok(Ok((value, have))) => {
+                    let value = match (&job.asks, value) {
+                        // The script's answer for its only key.
+                        (Asks::Request(..), Value::Array(mut answers)) if answers.len() == 1 => {
+                            answers.remove(0)
+                        }
+                        (_, value) => value,
+                    };
                     let replicas = Replicas::new(settings.wait_replicas, have.as_ref());
                     match job.answered(value, scripts, replicas) {
                         Some(next) => {

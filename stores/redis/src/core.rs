@@ -76,7 +76,8 @@ impl Core {
     }
 
     fn send(&self, command: Cmd, asks: Asks) {
-        let job = Job { command, asks, until: self.settings.until(), lost: false, failed: None };
+        let job =
+            Job { command, asks, until: self.settings.until(), lost: false, alone: false, failed: None };
         match &self.way {
             Way::One(queue) => queue.push(job),
             Way::Cluster(cluster) => cluster.push(job),

@@ -166,8 +166,8 @@ pub(crate) const WRONG_PASSWORD: &str = "does not accept the user or the passwor
 
 /// What is said where the user may not do what is needed.
 pub(crate) const NO_PERMISSION: &str = "does not allow this user what idem needs: `ACL SETUSER NAME ~idem:* &idem:* +get \
-     +set +del +time +eval +evalsha +publish +spublish +subscribe +ssubscribe +unsubscribe +sunsubscribe +scan +wait +info \
-     +ping +cluster|slots`";
+     +mget +set +del +time +eval +evalsha +publish +spublish +pubsub|numsub +subscribe +ssubscribe +unsubscribe \
+     +sunsubscribe +scan +wait +info +ping +cluster|slots`";
 
 fn connection(store: Text, error: RedisError, lost: bool) -> StoreError {
     let refused = |message: &'static str| StoreError::refused(store.clone(), message);

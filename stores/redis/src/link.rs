@@ -1,9 +1,9 @@
 //! The connection to one server: a task on `idem-io` that sends what waits, as much as there is at once, and connects
 //! again when the connection is gone.
 //!
-//! What many callers ask at the same time goes out in one write and comes back in one read. Everything goes over one
-//! connection, in the order in which it was asked. A request that was sent and not answered is sent again over the next
-//! connection: the protocol answers it as the first one was.
+//! What many callers ask at the same time goes out in one write and comes back in one read, and what they ask of the
+//! same script is one command. Everything goes over one connection, in the order in which it was asked. A request that
+//! was sent and not answered is sent again over the next connection: the protocol answers it as the first one was.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -19,13 +19,15 @@ use tokio::time::sleep_until;
 
 use crate::core::Settings;
 use crate::failure::{Failure, Remedy};
-use crate::queue::{Job, Queue, Replicas};
-use crate::scripts::Scripts;
+use crate::queue::{Asks, Job, Queue, Replicas};
+use crate::scripts::{self, Scripts};
 
 /// How many commands go out at once at most.
-const BATCH: usize = 8;
+const BATCH: usize = 32;
+/// What has more bytes goes as a command of its own.
+const SMALL: usize = 16 << 10;
 /// How many such batches are under way at most: what comes meanwhile goes out together.
-const UNDER_WAY: usize = 16;
+const UNDER_WAY: usize = 4;
 /// How long to wait before a server is asked again that is not there or not ready.
 pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(5);
 pub(crate) const LAST_PAUSE: Duration = Duration::from_millis(250);
@@ -105,10 +107,10 @@ enum Line {
 
 type Flight = Pin<Box<dyn Future<Output = (u64, RedisResult<Vec<Value>>)> + Send>>;
 
-/// Commands that went out together.
+/// What went out together.
 struct Batch {
-    /// Each until it is answered, or late.
-    jobs: Vec<Option<Job>>,
+    /// Those that are asked by one command, for each command. Each until it is answered, or late.
+    commands: Vec<Vec<Option<Job>>>,
     /// How many replicas have what they wrote is the last answer.
     follows: bool,
     /// When the connection counts as dead if it has not answered them.
@@ -116,13 +118,13 @@ struct Batch {
 }
 
 impl Batch {
+    fn jobs(&mut self) -> impl Iterator<Item = &mut Option<Job>> {
+        self.commands.iter_mut().flatten()
+    }
+
     fn wakes_at(&self) -> Instant {
-        self.jobs
-            .iter()
-            .flatten()
-            .map(|job| job.until)
-            .min()
-            .map_or(self.until, |first| first.min(self.until))
+        let jobs = self.commands.iter().flatten().flatten();
+        jobs.map(|job| job.until).min().map_or(self.until, |first| first.min(self.until))
     }
 }
 
@@ -213,11 +215,15 @@ impl Link {
     fn send(&mut self, jobs: Vec<Job>) {
         let Line::Open(connection) = &self.line else { return };
         let now = Instant::now();
-        let mut pipeline = Pipeline::with_capacity(jobs.len() + 1);
-        for job in &jobs {
-            pipeline.add_command(job.command.clone());
-        }
         let follows = self.settings.wait_replicas > 0 && jobs.iter().any(Job::writes);
+        let commands = together(jobs);
+        let mut pipeline = Pipeline::with_capacity(commands.len() + 1);
+        for jobs in &commands {
+            pipeline.add_command(match &jobs[..] {
+                [job] => job.command.clone(),
+                jobs => scripts::joined(jobs.iter().map(|job| &job.command)),
+            });
+        }
         if follows {
             pipeline.add_command(wait(self.settings.wait_replicas, self.settings.time_limit));
         }
@@ -230,7 +236,8 @@ impl Link {
         }));
         // A connection that is silent for half of the time leaves the other half for another one.
         let until = now + self.settings.time_limit / 2;
-        self.batches.insert(number, Batch { jobs: jobs.into_iter().map(Some).collect(), follows, until });
+        let commands = commands.into_iter().map(|jobs| jobs.into_iter().map(Some).collect()).collect();
+        self.batches.insert(number, Batch { commands, follows, until });
     }
 
     /// A batch was answered, or will not be.
@@ -245,25 +252,33 @@ impl Link {
         };
         let have = if batch.follows { values.pop() } else { None };
         let replicas = Replicas::new(self.settings.wait_replicas, have.as_ref());
-        if values.len() != batch.jobs.len() {
+        if values.len() != batch.commands.len() {
             self.batches.insert(number, batch);
             return self.hang_up(Failure::Unexpected("a number of answers that is not that of the commands"));
         }
         let mut again = Vec::new();
         let mut trouble = None;
-        for (job, value) in batch.jobs.into_iter().zip(values) {
-            let Some(job) = job else { continue };
-            match value {
-                Value::ServerError(error) => {
-                    let failure = Failure::Server(error);
-                    if let Some((job, remedy)) = retry(job, failure, &self.scripts) {
-                        if remedy != Remedy::SendSource {
-                            trouble = Some(remedy);
+        for (jobs, value) in batch.commands.into_iter().zip(values) {
+            // It may come of one of them, and others may have been carried out.
+            if jobs.len() > 1 && matches!(value, Value::ServerError(_)) {
+                again.extend(jobs.into_iter().flatten().map(Job::alone));
+                continue;
+            }
+            let answers = answers(value, &jobs);
+            for (job, value) in jobs.into_iter().zip(answers) {
+                let Some(job) = job else { continue };
+                match value {
+                    Value::ServerError(error) => {
+                        let failure = Failure::Server(error);
+                        if let Some((job, remedy)) = retry(job, failure, &self.scripts) {
+                            if remedy != Remedy::SendSource {
+                                trouble = Some(remedy);
+                            }
+                            again.push(job);
                         }
-                        again.push(job);
                     }
+                    value => again.extend(job.answered(value, &self.scripts, replicas)),
                 }
-                value => again.extend(job.answered(value, &self.scripts, replicas)),
             }
         }
         self.queue.put_back(again.into_iter());
@@ -284,7 +299,11 @@ impl Link {
     fn hang_up(&mut self, failure: Failure) {
         self.line = Line::Closed;
         self.flights.clear();
-        let jobs = std::mem::take(&mut self.batches).into_values().flat_map(|batch| batch.jobs).flatten();
+        let jobs = std::mem::take(&mut self.batches)
+            .into_values()
+            .flat_map(|batch| batch.commands)
+            .flatten()
+            .flatten();
         let jobs: Vec<Job> = jobs.map(Job::lost).collect();
         self.queue.put_back(jobs.into_iter());
         self.failed(failure);
@@ -305,7 +324,7 @@ impl Link {
     /// Time has passed.
     fn time(&mut self) {
         let now = Instant::now();
-        for slot in self.batches.values_mut().flat_map(|batch| &mut batch.jobs) {
+        for slot in self.batches.values_mut().flat_map(Batch::jobs) {
             if let Some(job) = slot.take_if(|job| job.until <= now) {
                 job.lost().late(self.settings.time_limit);
             }
@@ -316,6 +335,37 @@ impl Link {
         for job in self.queue.take_late(now) {
             job.late(self.settings.time_limit);
         }
+    }
+}
+
+/// Puts those together that can be one command. What is asked about one record stays apart, and in its order: what is read
+/// for one must not be written by another.
+fn together(jobs: Vec<Job>) -> Vec<Vec<Job>> {
+    let joins = |job: &Job| !job.alone && scripts::size(&job.command) <= SMALL;
+    let mut commands: Vec<Vec<Job>> = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        let key = scripts::key(&job.command);
+        let before = commands
+            .iter()
+            .rposition(|others| others.iter().any(|other| scripts::key(&other.command) == key));
+        let mut after =
+            commands.iter_mut().skip(before.map_or(0, |before| before + 1)).filter(|_| joins(&job));
+        match after.find(|others| joins(&others[0]) && scripts::same(&others[0].command, &job.command)) {
+            Some(others) => others.push(job),
+            None => commands.push(vec![job]),
+        }
+    }
+    commands
+}
+
+/// What one command answers to each of its jobs.
+fn answers(value: Value, jobs: &[Option<Job>]) -> Vec<Value> {
+    let script = jobs.iter().flatten().any(|job| matches!(job.asks, Asks::Request(..)));
+    match value {
+        Value::Array(answers) if script && answers.len() == jobs.len() => answers,
+        value if jobs.len() == 1 => vec![value],
+        // None that a script returns.
+        _ => vec![Value::Nil; jobs.len()],
     }
 }
 

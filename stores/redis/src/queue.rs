@@ -23,6 +23,8 @@ pub(crate) struct Job {
     pub(crate) until: Instant,
     /// It was sent, and its answer is lost: it may have been carried out.
     pub(crate) lost: bool,
+    /// It went out with others, of which one failed: it may have been carried out, and is asked again by itself.
+    pub(crate) alone: bool,
     /// The last thing that went wrong with it.
     pub(crate) failed: Option<Failure>,
 }
@@ -37,7 +39,7 @@ pub(crate) enum Asks {
 }
 
 impl Job {
-    /// What its answer leads to: the next command of the same request, if it is not over. What too few replicas have
+    /// What its answer, for a script that for its key, leads to: the next command of the same request, if it is not over. What too few replicas have
     /// is not promised.
     pub(crate) fn answered(self, value: Value, scripts: &Scripts, replicas: Replicas) -> Option<Job> {
         let Job { asks, until, .. } = self;
@@ -56,7 +58,7 @@ impl Job {
                 }
                 Ok(Next::Ask(command)) => {
                     let asks = Asks::Request(operation, responder, store);
-                    Some(Job { command, asks, until, lost: false, failed: None })
+                    Some(Job { command, asks, until, lost: false, alone: false, failed: None })
                 }
                 Err(failure) => {
                     responder.answer(Err(failure.explain(&store, false)));
@@ -80,6 +82,12 @@ impl Job {
         self
     }
 
+    /// Those that it went out with cannot be told from it: it is asked again by itself.
+    pub(crate) fn alone(mut self) -> Self {
+        self.alone = true;
+        self
+    }
+
     /// It failed for good.
     pub(crate) fn give_up(self, failure: Failure) {
         match self.asks {
@@ -91,7 +99,8 @@ impl Job {
     }
 
     /// Its time is up.
-    pub(crate) fn late(self, limit: Duration) {
+    pub(crate) fn late(mut self, limit: Duration) {
+        self.lost |= self.alone;
         let failure = match self.failed.clone() {
             Some(failure) => failure,
             None => Failure::Silent(limit),

@@ -1,4 +1,7 @@
 //! The scripts that the server runs, and how they are called.
+//!
+//! Each does one operation for every key that it is given, so that what many callers ask at the same time is one command:
+//! half of what a short script costs the server is its beginning. It returns an array with an answer for each key.
 
 use redis::Cmd;
 
@@ -11,9 +14,10 @@ pub(crate) struct Script {
 }
 
 impl Script {
-    fn new(source: &str, sharded: bool) -> Self {
+    fn new(each: &str, sharded: bool) -> Self {
+        let source = [include_str!("scripts/begin.lua"), each, include_str!("scripts/end.lua")].concat();
         // In a cluster a message is told to the nodes of its slot alone.
-        let source = if sharded { source.replace("'PUBLISH'", "'SPUBLISH'") } else { source.to_owned() };
+        let source = if sharded { source.replace("'PUBLISH'", "'SPUBLISH'") } else { source };
         let hash = redis::Script::new(&source).get_hash().to_owned();
         Script { source, hash }
     }
@@ -51,10 +55,7 @@ impl Scripts {
     /// The same command with the script's source in it, for a server that does not know the script (yet, or any
     /// more: a restart, a failover and `SCRIPT FLUSH` make it forget).
     pub(crate) fn with_source(&self, command: &Cmd) -> Option<Cmd> {
-        let mut parts = command.args_iter().map(|part| match part {
-            redis::Arg::Simple(bytes) => bytes,
-            _ => &[],
-        });
+        let mut parts = parts(command);
         let (name, hash) = (parts.next()?, parts.next()?);
         if name != b"EVALSHA" {
             return None;
@@ -67,5 +68,77 @@ impl Scripts {
             command.arg(part);
         }
         Some(command)
+    }
+}
+
+/// The parts of a command, as bytes.
+fn parts(command: &Cmd) -> impl Iterator<Item = &[u8]> {
+    command.args_iter().map(|part| match part {
+        redis::Arg::Simple(bytes) => bytes,
+        _ => &[],
+    })
+}
+
+/// Where a command that calls a script has its key; its arguments follow.
+const KEY: usize = 3;
+
+/// The key of a command that calls a script.
+pub(crate) fn key(command: &Cmd) -> Option<&[u8]> {
+    let mut parts = parts(command);
+    let name = parts.next()?;
+    parts.nth(KEY - 1).filter(|_| name == b"EVALSHA" || name == b"EVAL")
+}
+
+/// Whether these commands call the same script, so that they can be one. No key may be there twice.
+pub(crate) fn same(one: &Cmd, other: &Cmd) -> bool {
+    let (mut one, mut other) = (parts(one), parts(other));
+    let (name, hash) = (one.next(), one.next());
+    name == Some(b"EVALSHA") && name == other.next() && hash == other.next()
+}
+
+/// How many bytes a command has, without what stands between its parts.
+pub(crate) fn size(command: &Cmd) -> usize {
+    parts(command).map(<[u8]>::len).sum()
+}
+
+/// Calls of the same script as one.
+pub(crate) fn joined<'a>(commands: impl ExactSizeIterator<Item = &'a Cmd> + Clone) -> Cmd {
+    let size = commands.clone().map(size).sum::<usize>() + 32 * commands.len();
+    let mut joined = Cmd::with_capacity(8 * commands.len(), size);
+    let Some(first) = commands.clone().next() else { return joined };
+    for part in parts(first).take(KEY - 1) {
+        joined.arg(part);
+    }
+    joined.arg(commands.len());
+    for key in commands.clone().filter_map(key) {
+        joined.arg(key);
+    }
+    for part in commands.flat_map(|command| parts(command).skip(KEY + 1)) {
+        joined.arg(part);
+    }
+    joined
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_of_one_script_are_one_command() {
+        let scripts = Scripts::new(false);
+        let call = |key: &[u8], attempt: &[u8]| {
+            let mut command = scripts.sign.call(key, 3, 0);
+            command.arg(attempt).arg("renew").arg(7).take()
+        };
+        let (one, other) = (call(b"a", b"1"), call(b"b", b"2"));
+        assert!(same(&one, &other));
+        assert!(!same(&one, &scripts.look.call(b"a", 0, 0)));
+        assert!(!same(&redis::cmd("INFO"), &redis::cmd("INFO")));
+        assert_eq!(key(&one), Some(&b"a"[..]));
+        assert_eq!(key(&scripts.with_source(&one).unwrap()), Some(&b"a"[..]));
+        assert_eq!(key(redis::cmd("SET").arg("a").arg(1).arg("b")), None);
+        let joined = joined([&one, &other].into_iter());
+        let told: Vec<_> = parts(&joined).skip(2).map(String::from_utf8_lossy).collect();
+        assert_eq!(told, ["2", "a", "b", "1", "renew", "7", "2", "renew", "7"]);
     }
 }

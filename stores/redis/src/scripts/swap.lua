@@ -1,26 +1,26 @@
 -- What was found is still there: it is replaced. Anything else is returned as it is, and when.
--- KEYS: the record. ARGV: 1 the head that was found (empty: nothing), 2 the `head` or the `whole` is replaced, or it is
--- `gone`, 3 by what, 4 the retention in milliseconds (0: for ever), 5 `1`: those who wait are told.
-local found = redis.call('GET', KEYS[1])
-local time = redis.call('TIME')
-local now = time[1] * 1000000 + time[2]
-if string.sub(found or '', 1, 142) ~= ARGV[1] then
-  return {found, now}
-end
-if ARGV[2] == 'gone' then
-  redis.call('DEL', KEYS[1])
-else
-  local changed = ARGV[3]
-  if ARGV[2] == 'head' then
-    changed = changed .. string.sub(found, 143)
+-- `before` is the head that was found (empty: nothing); the `head` or the `whole` is replaced, or it is `gone`, by `after`;
+-- the retention is in milliseconds (0: for ever); `tell` is `1` where those who wait are told.
+local function each(key, found, before, what, after, retention, tell)
+  local now = now()
+  found = found or call('GET', key)
+  if sub(found or '', 1, 142) ~= before then
+    return {found, now}
   end
-  if ARGV[4] == '0' then
-    redis.call('SET', KEYS[1], changed)
+  if what == 'gone' then
+    call('DEL', key)
   else
-    redis.call('SET', KEYS[1], changed, 'PX', ARGV[4])
+    if what == 'head' then
+      after = after .. sub(found, 143)
+    end
+    if retention == '0' then
+      call('SET', key, after)
+    else
+      call('SET', key, after, 'PX', retention)
+    end
   end
+  if tell == '1' then
+    ended[#ended + 1] = key
+  end
+  return now
 end
-if ARGV[5] == '1' then
-  redis.pcall('PUBLISH', KEYS[1], '')
-end
-return now

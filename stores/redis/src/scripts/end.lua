@@ -1,0 +1,15 @@
+-- What many callers ask at the same time is answered in their order. No key is there twice, so that all may be read
+-- before anything is written. What is no text is nothing to `MGET`.
+local found = #KEYS > 1 and call('MGET', unpack(KEYS)) or {call('GET', KEYS[1])}
+local answers, count, argv = {}, #ARGV / #KEYS, ARGV
+for at = 1, #KEYS do
+  answers[at] = each(KEYS[at], found[at], unpack(argv, (at - 1) * count + 1, at * count))
+end
+-- Those who wait are told. Of many keys it costs less to ask first where somebody does.
+local heard = #ended > 1 and pcall('PUBSUB', 'NUMSUB', unpack(ended)) or {err = 'not asked'}
+for at = 1, #ended do
+  if heard.err or heard[2 * at] > 0 then
+    pcall('PUBLISH', ended[at], '')
+  end
+end
+return answers
