@@ -14,8 +14,9 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::Path as PathOf;
-use axum::http::{StatusCode, header};
+use axum::http::{Request, StatusCode, header};
 use axum::routing::post as on_post;
+use http_body_util::Full;
 use idem::store::Handle;
 use idem::{Error, idempotent};
 use idem_servers::Redis;
@@ -30,7 +31,7 @@ use crate::table::Row;
 
 /// The argument with which the program starts itself as the server that does nothing.
 pub const CHILD: &str = "answer-and-do-nothing";
-pub const CALLERS: usize = 32;
+const CALLERS: usize = 32;
 const CALLS: usize = 150;
 const ROUNDS: usize = 11;
 const RECORDS: usize = 1_000;
@@ -123,14 +124,19 @@ fn nothing(answers: &Answers) -> Server {
     Server::start(Command::new(std::env::current_exe().expect("this program")).args([CHILD, &answers]))
 }
 
-pub fn claim(index: usize) -> Vec<u8> {
+type Asked = Request<Full<Bytes>>;
+
+fn claim(index: usize) -> Asked {
+    post("/v1/claim", arguments_as_json(index))
+}
+
+fn arguments_as_json(index: usize) -> String {
     let (order, who) = arguments(index);
-    let json = format!(r#"{{"function":"orders.charge","arguments":[{order},"{who}"]}}"#);
-    post("/v1/claim", "", &json)
+    format!(r#"{{"function":"orders.charge","arguments":[{order},"{who}"]}}"#)
 }
 
 /// Completes what was claimed with this answer.
-fn complete(claimed: &[u8]) -> Vec<u8> {
+fn complete(claimed: &[u8]) -> Asked {
     let of = |name: &str| {
         let text = std::str::from_utf8(claimed).expect("JSON");
         let at = text.find(name).expect("it is there") + name.len();
@@ -139,7 +145,7 @@ fn complete(claimed: &[u8]) -> Vec<u8> {
     let (token, attempt) = (of(r#""token":""#), of(r#""attempt":""#));
     let result = r#"{"payment":"pay_1000000000","amount_cents":1250}"#;
     let json = format!(r#"{{"attempt":"{attempt}","result":{result}}}"#);
-    post(&format!("/v1/records/{token}/complete"), "", &json)
+    post(&format!("/v1/records/{token}/complete"), json)
 }
 
 /// Which call is the next that nobody has made.
@@ -152,15 +158,15 @@ fn any() -> usize {
 }
 
 async fn first(mut connection: Connection) -> Connection {
-    let claimed = connection.ask(&claim(NEXT.fetch_add(1, Ordering::Relaxed))).await;
+    let claimed = connection.ask(claim(NEXT.fetch_add(1, Ordering::Relaxed))).await;
     assert_eq!(claimed.status, 201, "{}", String::from_utf8_lossy(&claimed.body));
-    let completed = connection.ask(&complete(&claimed.body)).await;
+    let completed = connection.ask(complete(&claimed.body)).await;
     assert_eq!(completed.status, 200, "{}", String::from_utf8_lossy(&completed.body));
     connection
 }
 
-pub async fn duplicate(mut connection: Connection) -> Connection {
-    let answer = connection.ask(&claim(any())).await;
+async fn duplicate(mut connection: Connection) -> Connection {
+    let answer = connection.ask(claim(any())).await;
     assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
     connection
 }
@@ -182,9 +188,9 @@ fn filled(runtime: &Runtime, folder: &Path, store: &str) -> (Server, Answers, An
     let device = Server::device(folder, store);
     let (firsts, duplicates) = runtime.block_on(async {
         let mut connection = Connection::open(device.address).await;
-        let mut text = async |request: Vec<u8>| {
-            let answer = connection.ask(&request).await;
-            (answer.status, String::from_utf8(answer.body).expect("JSON"))
+        let mut text = async |request: Asked| {
+            let answer = connection.ask(request).await;
+            (answer.status, String::from_utf8(answer.body.into()).expect("JSON"))
         };
         let mut answers = None;
         for index in 0..RECORDS {
@@ -292,10 +298,9 @@ fn proxy(runtime: &Runtime, folder: &Path, redis: &Redis) -> Vec<Row> {
             http::per_call(runtime, proxy.address, CALLERS, CALLS, move |mut connection| {
                 let index = index();
                 async move {
-                    let (order, who) = arguments(index);
-                    let json = format!(r#"{{"function":"orders.charge","arguments":[{order},"{who}"]}}"#);
-                    let key = format!("idempotency-key: {index}\r\n");
-                    let answer = connection.ask(&post("/URL_CHARGE", &key, &json)).await;
+                    let mut request = post("/URL_CHARGE", arguments_as_json(index));
+                    request.headers_mut().insert("idempotency-key", index.into());
+                    let answer = connection.ask(request).await;
                     assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
                     connection
                 }

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 
 use crate::device::Server;
-use crate::http::{Connection, post};
+use crate::http::{Connection, get, post};
 use crate::measure::quantile;
 use crate::postgres::runtime;
 use crate::table::{Row, time};
@@ -21,6 +21,7 @@ const SLOW: usize = 5_000;
 const MINUTE: Duration = Duration::from_secs(60);
 /// How many callers ask as usual.
 const USUAL: usize = 8;
+const SUBMIT: &str = r#"{"function":"orders.charge","arguments":[7,"ann"]}"#;
 
 pub fn rows(folder: &Path) -> Vec<Row> {
     std::fs::create_dir_all(folder).expect("the folder can be made");
@@ -32,28 +33,30 @@ pub fn rows(folder: &Path) -> Vec<Row> {
 /// The device's memory before and while so many callers wait for one running attempt.
 fn waiting(runtime: &Runtime, folder: &Path) -> Row {
     let device = Server::device(folder, "sqlite:waiting.db");
-    let claim = |more: &str| {
-        post("/v1/claim", "", &format!(r#"{{"function":"orders.charge","arguments":[7,"ann"]{more}}}"#))
-    };
+    let json = |more: &str| format!(r#"{{"function":"orders.charge","arguments":[7,"ann"]{more}}}"#);
+    let claim = |more: &str| post("/v1/claim", json(more));
     let beyond = runtime.block_on(async {
         let mut connection = Connection::open(device.address).await;
-        assert_eq!(connection.ask(&claim(r#","lease_ms":600000"#)).await.status, 201);
+        assert_eq!(connection.ask(claim(r#","lease_ms":600000"#)).await.status, 201);
         // What the first requests take once is not the waiters'.
         for _ in 0..1_000 {
-            assert_eq!(connection.ask(&claim("")).await.status, 409);
+            assert_eq!(connection.ask(claim("")).await.status, 409);
         }
         let before = device.memory();
-        let request: Arc<[u8]> = claim(r#","wait_ms":60000"#).into();
+        let json = json(r#","wait_ms":60000"#);
+        let length = json.len();
+        let request = format!(
+            "POST /v1/claim HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{json}"
+        );
         let mut waiters = Vec::with_capacity(WAITING);
         for _ in 0..WAITING {
             let mut stream = TcpStream::connect(device.address).await.expect("it listens");
-            stream.write_all(&request).await.expect("it listens");
+            stream.write_all(request.as_bytes()).await.expect("it listens");
             waiters.push(stream);
         }
         let all = format!("idem_device_waiting {WAITING}\n");
         let until = Instant::now() + Duration::from_secs(40);
-        let metrics = b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n";
-        while !String::from_utf8_lossy(&connection.ask(metrics).await.body).contains(&all) {
+        while !String::from_utf8_lossy(&connection.ask(get("/metrics")).await.body).contains(&all) {
             assert!(Instant::now() < until, "{WAITING} callers were to wait");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -74,15 +77,13 @@ fn slow(runtime: &Runtime, folder: &Path) -> Row {
     let device = Server::device(folder, "sqlite:slow.db");
     let (alone, beside, closed) = runtime.block_on(async {
         let mut connection = Connection::open(device.address).await;
-        let submit = post("/v1/submit", "", r#"{"function":"orders.charge","arguments":[7,"ann"]}"#);
-        assert_eq!(connection.ask(&submit).await.status, 201);
-        let submit: Arc<[u8]> = submit.into();
-        let alone = usual(device.address, &submit, Duration::from_secs(20)).await;
+        assert_eq!(connection.ask(post("/v1/submit", SUBMIT)).await.status, 201);
+        let alone = usual(device.address, Duration::from_secs(20)).await;
         let (over, closed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let tasks: Vec<_> = (0..SLOW)
             .map(|_| tokio::spawn(drip(device.address, Arc::clone(&over), Arc::clone(&closed))))
             .collect();
-        let beside = usual(device.address, &submit, MINUTE).await;
+        let beside = usual(device.address, MINUTE).await;
         over.store(true, Ordering::Relaxed);
         for task in tasks {
             task.await.expect("no panic");
@@ -99,16 +100,16 @@ fn slow(runtime: &Runtime, folder: &Path) -> Row {
 }
 
 /// The median time of a request of those who ask as usual, a hundred times a second each.
-async fn usual(address: SocketAddr, request: &Arc<[u8]>, how_long: Duration) -> f64 {
+async fn usual(address: SocketAddr, how_long: Duration) -> f64 {
     let took = Arc::new(Mutex::new(Vec::new()));
     let until = Instant::now() + how_long;
     let callers = (0..USUAL).map(|_| {
-        let (request, took) = (Arc::clone(request), Arc::clone(&took));
+        let took = Arc::clone(&took);
         tokio::spawn(async move {
             let mut connection = Connection::open(address).await;
             while Instant::now() < until {
                 let began = Instant::now();
-                assert_eq!(connection.ask(&request).await.status, 200);
+                assert_eq!(connection.ask(post("/v1/submit", SUBMIT)).await.status, 200);
                 took.lock().expect("no panic").push(began.elapsed().as_nanos() as f64);
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }

@@ -4,63 +4,52 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use axum::body::Bytes;
+use axum::http::{Method, Request, header};
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 
 /// A connection that is kept.
-pub struct Connection {
-    stream: TcpStream,
-    read: Vec<u8>,
-}
+pub struct Connection(SendRequest<Full<Bytes>>);
 
 /// An answer.
 pub struct Answer {
     pub status: u16,
-    pub body: Vec<u8>,
+    pub body: Bytes,
 }
 
 impl Connection {
     pub async fn open(address: SocketAddr) -> Connection {
         let stream = TcpStream::connect(address).await.expect("the server listens");
         stream.set_nodelay(true).expect("a TCP connection");
-        Connection { stream, read: Vec::with_capacity(4096) }
+        let (sender, connection) = handshake(TokioIo::new(stream)).await.expect("it speaks HTTP");
+        tokio::spawn(connection);
+        Connection(sender)
     }
 
     /// Sends a request, and waits for all of its answer.
-    pub async fn ask(&mut self, request: &[u8]) -> Answer {
-        self.stream.write_all(request).await.expect("the server listens");
-        self.read.clear();
-        loop {
-            let read = self.stream.read_buf(&mut self.read).await.expect("the server answers");
-            assert!(read > 0, "the server closed the connection: {}", String::from_utf8_lossy(&self.read));
-            if let Some(answer) = self.whole() {
-                return answer;
-            }
-        }
-    }
-
-    fn whole(&self) -> Option<Answer> {
-        let end = self.read.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
-        let head = std::str::from_utf8(&self.read[..end]).expect("an HTTP head");
-        let length = head.lines().find_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            name.eq_ignore_ascii_case("content-length")
-                .then(|| value.trim().parse::<usize>().expect("a length"))
-        })?;
-        let body = self.read.get(end..end + length)?.to_vec();
-        let status = head.split(' ').nth(1)?.parse().expect("a status");
-        Some(Answer { status, body })
+    pub async fn ask(&mut self, request: Request<Full<Bytes>>) -> Answer {
+        self.0.ready().await.expect("the connection is kept");
+        let response = self.0.send_request(request).await.expect("the server answers");
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.expect("all of the answer comes").to_bytes();
+        Answer { status, body }
     }
 }
 
+pub fn get(path: &str) -> Request<Full<Bytes>> {
+    let request = Request::builder().uri(path).header(header::HOST, "localhost");
+    request.body(Full::default()).expect("a request")
+}
+
 /// A request that posts JSON.
-pub fn post(path: &str, headers: &str, json: &str) -> Vec<u8> {
-    let length = json.len();
-    format!(
-        "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n{headers}content-length: {length}\r\n\r\n{json}"
-    )
-    .into_bytes()
+pub fn post(path: &str, json: impl Into<Bytes>) -> Request<Full<Bytes>> {
+    let request = Request::builder().method(Method::POST).uri(path).header(header::HOST, "localhost");
+    let request = request.header(header::CONTENT_TYPE, "application/json");
+    request.body(Full::new(json.into())).expect("a request")
 }
 
 /// Nanoseconds per call when so many callers, each on a connection of its own, make so many calls each. A call is given

@@ -83,13 +83,20 @@ pub(crate) struct Stream<T> {
 struct Timer(Option<Pin<Box<Sleep>>>);
 
 impl Timer {
-    /// Ready once the moment is over.
+    /// Ready once the moment is over. A moment that is later than the last one costs nothing until that one is over: a
+    /// connection that is asked again and again sets no timer each time.
     fn poll(&mut self, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
         let sleep = self.0.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
-        if sleep.deadline() != until {
+        if until < sleep.deadline() {
             sleep.as_mut().reset(until);
         }
-        sleep.as_mut().poll(cx)
+        while sleep.as_mut().poll(cx).is_ready() {
+            if sleep.deadline() >= until {
+                return Poll::Ready(());
+            }
+            sleep.as_mut().reset(until);
+        }
+        Poll::Pending
     }
 }
 

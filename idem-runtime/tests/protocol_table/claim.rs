@@ -470,3 +470,37 @@ fn numbers_do_not_overflow() {
     world.pass(1000 * TTL);
     is_running(&world.ask(&claim('b')));
 }
+
+#[test]
+fn no_verified_arguments_are_other_ones() {
+    for (one, other) in [(&b"digest"[..], &b""[..]), (b"", b"digest")] {
+        let mut world = World::new();
+        let grant = world.claimed_with('a', |claim| claim.digest = one.to_vec());
+        world.ask(&complete_with('a', grant, |complete| complete.digest = one.to_vec()));
+        match world.ask_in_vain(&claim_with('b', |claim| claim.digest = other.to_vec())) {
+            Reply::Mismatch { digest } => assert_eq!(&*digest, one),
+            reply => panic!("{reply:?}"),
+        }
+    }
+}
+
+#[test]
+fn what_is_free_and_always_ended_has_used_up_nothing() {
+    let mut world = World::new();
+    world.claimed('a');
+    world.ask(&release('a'));
+    assert_eq!(world.claimed_with('b', |claim| claim.max_attempts = Some(0)).number, 2);
+}
+
+#[test]
+fn the_strictest_policy_of_all_attempts_is_the_records() {
+    for (first, second) in
+        [(OnInterrupt::Retry, OnInterrupt::Reject), (OnInterrupt::Reject, OnInterrupt::Retry)]
+    {
+        let mut world = World::new();
+        world.claimed_with('a', |claim| claim.on_interrupt = first);
+        world.ask(&release('a'));
+        world.claimed_with('b', |claim| claim.on_interrupt = second);
+        assert_eq!(world.head().on_interrupt, OnInterrupt::Reject);
+    }
+}

@@ -134,6 +134,7 @@ fn resolve_interrupted_or_lease_over() {
             "{state}"
         );
         assert_eq!((head.ended_at, head.expires), (world.now.wall, world.now.wall.after(3 * TTL)), "{state}");
+        assert_eq!(head.ttl, 3 * TTL, "{state}");
         assert_eq!(&*world.record.as_ref().unwrap().by, "ann", "{state}");
         let finished = done(world.ask(&claim('c')));
         assert_eq!((&*finished.result, finished.attempt), (&b"by hand"[..], AttemptId::NOBODY), "{state}");
