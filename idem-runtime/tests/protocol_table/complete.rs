@@ -54,6 +54,7 @@ fn nothing() {
     assert_eq!((head.state, head.attempt, head.kind), (State::Done, attempt('a'), Kind::Value));
     assert_eq!((head.fence, head.generation, head.number), (42, 40, 3));
     assert_eq!((head.first_at, head.expires), (world.now.wall, world.now.wall.after(2 * TTL)));
+    assert_eq!(head.began_at, world.now.wall);
     assert_eq!((&*record.function, &*record.digest), ("shop::charge", &b"digest"[..]));
     let finished = done(world.ask(&claim('b')));
     assert_eq!((&*finished.result, finished.generation), (&b"result of a"[..], 40));

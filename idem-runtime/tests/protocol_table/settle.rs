@@ -77,6 +77,8 @@ fn release_nothing() {
     let head = world.head();
     assert_eq!((head.state, head.tombstone, head.attempt), (State::Free, true, attempt('a')));
     assert_eq!(head.expires, world.now.wall.after(LEASE), "for one lease");
+    let now = world.now.wall;
+    assert_eq!((head.first_at, head.began_at, head.ended_at), (now, now, now));
     assert_eq!(world.ask_in_vain(&release('a')), Reply::Released, "again");
     world.pass(LEASE);
     assert_eq!(world.claimed('a').number, 1, "what comes later still costs a lease, not more");
