@@ -84,7 +84,7 @@ impl EncodeError {
 
 impl DecodeError {
     #[cold]
-    pub(super) fn new(message: impl Into<String>) -> Self {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
         DecodeError(Failure::new(message.into()))
     }
 

@@ -1,6 +1,8 @@
 //! The digest of the verified arguments: name → first 16 bytes of the SHA-256 of the value's encoding, as one
 //! canonical CBOR map.
 
+use std::collections::BTreeMap;
+
 use sha2::{Digest as _, Sha256};
 
 use crate::encoding::{DecodeError, bytes_header, entries, map_header, text_header};
@@ -100,12 +102,15 @@ impl Verified {
 /// ```
 ///
 /// # Errors
-/// Bytes that are not such a map.
+/// Bytes that are not such a map, or a name that is there twice.
 pub fn of(verified: &[u8]) -> Result<Vec<u8>, DecodeError> {
     let mut digest = Vec::new();
     let values = entries(verified)?;
     if values.is_empty() {
         return Ok(digest);
+    }
+    if by_name(&values).is_none() {
+        return Err(DecodeError::new("a name is there twice"));
     }
     map_header(values.len(), &mut digest);
     for (name, value) in values {
@@ -132,15 +137,14 @@ pub enum Compared {
 /// expressions that make the token.
 #[must_use]
 pub fn compare(ours: &[u8], theirs: &[u8]) -> Compared {
-    let (Some(ours), Some(theirs)) = (read(ours), read(theirs)) else {
+    let names = |digest| read(digest).and_then(|entries| Some((by_name(&entries)?, entries)));
+    let (Some((_, ours)), Some((theirs, _))) = (names(ours), names(theirs)) else {
         return Compared::Unreadable;
     };
-    for (name, hash) in &ours {
-        if theirs.iter().any(|(other, theirs)| other == name && theirs != hash) {
-            return Compared::Differs((*name).to_owned());
-        }
+    match ours.into_iter().find(|(name, hash)| theirs.get(name).is_some_and(|theirs| theirs != hash)) {
+        Some((name, _)) => Compared::Differs(name.to_owned()),
+        None => Compared::Compatible,
     }
-    Compared::Compatible
 }
 
 fn read(digest: &[u8]) -> Option<Vec<(&str, &[u8])>> {
@@ -153,6 +157,12 @@ fn read(digest: &[u8]) -> Option<Vec<(&str, &[u8])>> {
         entries.push((reader.text()?, reader.hash()?));
     }
     reader.0.is_empty().then_some(entries)
+}
+
+/// Nothing if a name is there twice.
+fn by_name<'a>(entries: &[(&'a str, &'a [u8])]) -> Option<BTreeMap<&'a str, &'a [u8]>> {
+    let by_name: BTreeMap<_, _> = entries.iter().copied().collect();
+    (by_name.len() == entries.len()).then_some(by_name)
 }
 
 /// Reads the little of CBOR that a digest is made of.
@@ -190,7 +200,7 @@ impl<'a> Reader<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Compared, Verified, compare};
+    use super::{Compared, Verified, compare, of};
 
     fn add(verified: &mut Verified, name: &str, value: u8) {
         let append = |out: &mut Vec<u8>| {
@@ -228,6 +238,15 @@ mod tests {
             add(&mut verified, "a", 1);
         }
         assert_eq!(verified.sort(), Err("a".to_owned()));
+    }
+
+    /// Found by the fuzz target `result`.
+    #[test]
+    fn a_digest_with_a_name_twice_is_none() {
+        assert!(of(b"\xa2\x60\x60\x60\x60").is_err());
+        let twice = [&b"\xa2\x61a\x50"[..], &[1; 16], b"\x61a\x50", &[2; 16]].concat();
+        assert_eq!(compare(&twice, &twice), Compared::Unreadable);
+        assert_eq!(compare(b"", &twice), Compared::Unreadable);
     }
 
     #[test]
