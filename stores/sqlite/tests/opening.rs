@@ -49,8 +49,10 @@ fn what_was_asked_for_is_what_sqlite_does() {
 
 #[test]
 fn an_empty_file_is_a_new_one() {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    call(&open(file.path()), token(1), b"one");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    std::fs::write(&path, "").unwrap();
+    call(&open(&path), token(1), b"one");
 }
 
 #[test]
