@@ -85,7 +85,11 @@ pub(super) fn span(prepared: &Prepared) -> Option<Span> {
         attempt = Empty,
         age_ms = Empty,
     );
-    (!span.is_none()).then_some(span)
+    // A crate of the program may have turned `tracing`'s feature `log` on: then a logger may listen instead of a subscriber,
+    // and a span is made for it in any case.
+    let logged = || !span.is_none() && log::max_level() >= log::LevelFilter::Info;
+    let heard = !span.is_disabled() || logged();
+    heard.then_some(span)
 }
 
 impl Deref for Guard {
