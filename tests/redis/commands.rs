@@ -37,6 +37,16 @@ fn commands(beside: &mut Connection) -> BTreeMap<String, u64> {
     counts
 }
 
+/// A server that has learnt the scripts, and has counted nothing yet.
+async fn start() -> Option<(Redis, RedisStore, Connection)> {
+    let server = Redis::start()?;
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let mut beside = server.connection();
+    charge(&store, 0).await.unwrap();
+    commands(&mut beside);
+    Some((server, store, beside))
+}
+
 fn counts<const N: usize>(counts: [(&str, u64); N]) -> BTreeMap<String, u64> {
     counts.into_iter().map(|(name, count)| (name.to_owned(), count)).collect()
 }
@@ -52,12 +62,7 @@ async fn waits_for(beside: &mut Connection, token: idem::Token) {
 
 #[tokio::test]
 async fn a_first_call_is_two_round_trips_and_a_duplicate_is_one_that_writes_nothing() {
-    let Some(server) = Redis::start() else { return };
-    let store = RedisStore::connect(&server.url()).await.unwrap();
-    let mut beside = server.connection();
-    // The server learns the scripts.
-    charge(&store, 0).await.unwrap();
-    commands(&mut beside);
+    let Some((_server, store, mut beside)) = start().await else { return };
 
     for order in 1..=10 {
         charge(&store, order).await.unwrap();
@@ -73,9 +78,7 @@ async fn a_first_call_is_two_round_trips_and_a_duplicate_is_one_that_writes_noth
 
 #[tokio::test]
 async fn those_who_wait_in_one_process_share_what_waiting_costs() {
-    let Some(server) = Redis::start() else { return };
-    let store = RedisStore::connect(&server.url()).await.unwrap();
-    let mut beside = server.connection();
+    let Some((_server, store, mut beside)) = start().await else { return };
     for (round, waiters) in [1, 1, 20].into_iter().enumerate() {
         let order = round as u64;
         let gate = Arc::new(Notify::new());
@@ -130,11 +133,7 @@ async fn those_who_wait_in_one_process_share_what_waiting_costs() {
 
 #[tokio::test]
 async fn what_many_ask_at_once_is_a_few_commands() {
-    let Some(server) = Redis::start() else { return };
-    let store = RedisStore::connect(&server.url()).await.unwrap();
-    let mut beside = server.connection();
-    charge(&store, 0).await.unwrap();
-    commands(&mut beside);
+    let Some((server, store, mut beside)) = start().await else { return };
     let calls = (1..=200).map(|order| charge(&store, order));
     let charged = together(&server, calls.collect()).await;
     let charged: Vec<_> = charged.into_iter().map(Result::unwrap).collect();
@@ -149,9 +148,7 @@ async fn what_many_ask_at_once_is_a_few_commands() {
 /// What fails for one fails for nobody else.
 #[tokio::test]
 async fn a_key_of_somebody_else_fails_by_itself() {
-    let Some(server) = Redis::start() else { return };
-    let store = RedisStore::connect(&server.url()).await.unwrap();
-    let mut beside = server.connection();
+    let Some((server, store, mut beside)) = start().await else { return };
     charge(&store, 0).await.unwrap();
     let token = idem::call("commands.charge").arg(&77_u64).token().unwrap();
     redis::cmd("LPUSH").arg(format!("idem::{token}")).arg("mine").exec(&mut beside).unwrap();

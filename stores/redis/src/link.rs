@@ -402,3 +402,68 @@ pub(crate) fn retry(mut job: Job, failure: Failure, scripts: &Scripts) -> Option
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Jobs that claim, complete and sign twelve records in no order, and some of the store's own commands. The last
+    /// argument is the job's number.
+    fn jobs(random: &mut impl FnMut(usize) -> usize) -> Vec<Job> {
+        let scripts = Scripts::new(false);
+        let job = |number: usize| {
+            let script = [&scripts.claim, &scripts.complete, &scripts.sign][random(3)];
+            let mut command = match random(10) {
+                0 => redis::cmd("GET"),
+                _ => script.call(&[b'a' + random(12) as u8], 1, 8),
+            };
+            command.arg(number);
+            Job {
+                command,
+                asks: Asks::Command(oneshot::channel().0, None),
+                until: Instant::now(),
+                lost: false,
+                alone: number % 7 == 0,
+                failed: None,
+            }
+        };
+        (0..64).map(job).collect()
+    }
+
+    fn number(job: &Job) -> usize {
+        let last = job.command.args_iter().last();
+        let Some(redis::Arg::Simple(number)) = last else { panic!("{last:?}") };
+        std::str::from_utf8(number).unwrap().parse().unwrap()
+    }
+
+    #[test]
+    fn what_is_asked_about_one_record_stays_apart_and_in_its_order() {
+        let mut seed = 7_u64;
+        let mut random = |below: usize| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (seed >> 33) as usize % below
+        };
+        let mut joined = 0;
+        for _ in 0..1_000 {
+            let commands = together(jobs(&mut random));
+            let mut all: Vec<_> = commands.iter().flatten().map(number).collect();
+            let mut last = BTreeMap::new();
+            for jobs in &commands {
+                let keys: Vec<_> = jobs.iter().map(|job| scripts::key(&job.command)).collect();
+                if let [first, others @ ..] = &jobs[..] {
+                    assert!(others.iter().all(|job| scripts::same(&first.command, &job.command)));
+                    assert!(others.is_empty() || jobs.iter().all(|job| !job.alone));
+                }
+                for (at, (job, key)) in jobs.iter().zip(&keys).enumerate() {
+                    assert!(jobs.len() == 1 || key.is_some() && !keys[..at].contains(key), "twice in one");
+                    let before = key.and_then(|key| last.insert(key.to_vec(), number(job)));
+                    assert!(before < Some(number(job)), "{before:?} before {}", number(job));
+                }
+                joined += jobs.len() - 1;
+            }
+            all.sort_unstable();
+            assert!(all.into_iter().eq(0..64), "each once");
+        }
+        assert!(joined > 10_000, "{joined}");
+    }
+}

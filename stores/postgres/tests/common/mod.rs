@@ -1,5 +1,5 @@
 //! What the tests share: a server for each test binary, and short ways to ask a store.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test uses some of it")]
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};

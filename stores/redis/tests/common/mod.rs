@@ -1,5 +1,5 @@
 //! What the tests share: short ways to ask a store.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test uses some of it")]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,5 +1,5 @@
 //! What the tests share: short ways to ask a store, and child processes.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test uses some of it")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
