@@ -27,7 +27,7 @@ const BATCH: usize = 32;
 /// What has more bytes goes as a command of its own.
 const SMALL: usize = 16 << 10;
 /// How many such batches are under way at most: what comes meanwhile goes out together.
-const UNDER_WAY: usize = 4;
+const UNDER_WAY: usize = 2;
 /// How long to wait before a server is asked again that is not there or not ready.
 pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(5);
 pub(crate) const LAST_PAUSE: Duration = Duration::from_millis(250);
