@@ -11,12 +11,19 @@ use serde_json::{Value, json};
 const CALLS: &str = "1000";
 const SEED: &str = "6";
 
+/// None where Python is not installed, and a line says so; with `IDEM_REQUIRE_SERVERS=1` that is a panic.
 fn calls() -> Vec<Value> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/json_arguments.py");
-    let made = Command::new("python3").args([script, CALLS, SEED]).output().expect("python3 is installed");
+    let Ok(made) = Command::new("python3").args([script, CALLS, SEED]).output() else {
+        assert!(std::env::var("IDEM_REQUIRE_SERVERS").is_err(), "python3 is not installed");
+        eprintln!("SKIPPED: python3 is not installed");
+        return Vec::new();
+    };
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let text = String::from_utf8(made.stdout).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    let calls: Vec<_> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(calls.len(), 1000);
+    calls
 }
 
 fn token(arguments: &[&str]) -> Output {
@@ -26,7 +33,6 @@ fn token(arguments: &[&str]) -> Output {
 #[test]
 fn the_command_agrees_with_another_language() {
     let calls = calls();
-    assert_eq!(calls.len(), 1000);
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..4 {

@@ -189,7 +189,7 @@ const MUST_COMPILE: &[(&str, &[&str])] = &[
     ("`crate`", &["stores::crate_option"]),
 ];
 
-/// Clauses, and for each the cases in `tests/ui` that show it.
+/// Clauses, and for each the cases in `tests/ui/cases` that show it.
 const MUST_BE_REFUSED: &[(&str, &[&str])] = &[
     ("`const fn`", &["const_fn"]),
     ("`extern \"C\"`", &["extern_c"]),
@@ -299,7 +299,7 @@ fn own_tests() -> BTreeSet<String> {
 }
 
 fn cases() -> BTreeSet<String> {
-    fs::read_dir(tests().join("ui"))
+    fs::read_dir(tests().join("ui/cases"))
         .expect("the folder of refused cases")
         .map(|entry| entry.expect("a file").path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
@@ -325,7 +325,7 @@ fn every_clause_that_must_compile_is_shown() {
 fn every_clause_that_must_be_refused_is_shown() {
     assert_eq!(listed(MUST_BE_REFUSED), cases());
     for case in cases() {
-        let message = tests().join("ui").join(format!("{case}.stderr"));
+        let message = tests().join("ui/cases").join(format!("{case}.stderr"));
         assert!(message.exists(), "{case} has no message");
     }
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_idem");
@@ -69,13 +70,8 @@ impl Device {
 
     /// Asks it politely to stop, and says how it ended.
     pub fn terminate(&mut self) -> std::process::ExitStatus {
-        self.signal("TERM");
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
         self.child.wait().unwrap()
-    }
-
-    pub fn signal(&self, signal: &str) {
-        let told = Command::new("kill").args([&format!("-{signal}"), &self.child.id().to_string()]).status();
-        assert!(told.unwrap().success());
     }
 
     pub fn pid(&self) -> u32 {
