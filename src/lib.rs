@@ -18,8 +18,9 @@
 //!
 //! [`idempotent`] lists the attribute's options, [`call`](call()) is the same as a value, and the [`guide`] has a
 //! page for [keys](guide::keys), [duplicates](guide::duplicates), [errors](guide::errors),
-//! [crashes](guide::crashes), [stores](guide::stores), [web handlers](guide::web_handlers), [Redis](guide::redis) and
-//! [what is proven and how](guide::proofs).
+//! [crashes](guide::crashes), [stores](guide::stores), [web handlers](guide::web_handlers), [Redis](guide::redis),
+//! [PostgreSQL](guide::postgres), [the device](guide::device), [its protocol](guide::device_protocol),
+//! [the command and the page](guide::command) and [what is proven and how](guide::proofs).
 //!
 //! | feature | adds |
 //! | --- | --- |

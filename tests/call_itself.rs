@@ -19,7 +19,10 @@ fn refused_at_once(name: &'static str, store: &Handle) -> bool {
     let call = idem::call(name).arg(&1).store(store).wait(LONG);
     let (result, observed) = idem::observe_blocking(|| call.run_blocking(|| Ok::<_, Error>(0_u8)));
     let observed = observed.expect("there was a call");
-    matches!(result, Err(Error::Running { .. })) && !observed.waited && observed.happened == Happened::Refused
+    let error = result.expect_err("it is refused");
+    assert!(error.to_string().contains("in its own body"), "{error}");
+    assert!(!error.is_retryable() && error.retry_after().is_none(), "asking again does not help");
+    matches!(error, Error::Running { .. }) && !observed.waited && observed.happened == Happened::Refused
 }
 
 #[tokio::test(flavor = "multi_thread")]

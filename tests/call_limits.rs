@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use common::{Fault, Faulty, Place, blocking, places, wait_for_state};
+use common::{Fault, Faulty, Gate, Place, blocking, places, wait_for_state};
 use idem::store::{Kind, Reply, Request, State, Store as _};
 use idem::{Error, OnInterrupt, on_cancel};
 use tokio::sync::Notify;
@@ -79,6 +79,35 @@ async fn each_failure_has_a_time_limit_of_its_own() {
         may_end.notify_one();
         assert_eq!(second.await.unwrap().unwrap(), "first", "{name}");
         first.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_store_itself_takes_is_part_of_the_time_limit() {
+    const LIMIT: Duration = Duration::from_millis(40);
+    for Place { name, store, .. } in &places() {
+        let faulty = Faulty::with(store, |profile| profile.time_limit = LIMIT);
+        for key in 1..=2 {
+            let gate = Gate::default();
+            faulty.plan("claim", Fault::HoldFailure(gate.clone()));
+            let call = idem::call("late").arg(&key).store(&faulty);
+            let called = match key {
+                1 => tokio::spawn(call.run(async { Ok::<_, Error>(1) })),
+                _ => tokio::task::spawn_blocking(move || call.run_blocking(|| Ok(1))),
+            };
+            let opened = faulty.clone();
+            blocking(move || {
+                opened.wait_for("claim", key);
+                let asked = std::time::Instant::now();
+                while asked.elapsed() <= LIMIT {
+                    std::thread::yield_now();
+                }
+                gate.open();
+            })
+            .await;
+            assert!(matches!(called.await.unwrap(), Err(Error::Store { .. })), "{name}");
+            assert_eq!(faulty.count("claim"), key, "{name}: it was not asked again");
+        }
     }
 }
 

@@ -361,6 +361,10 @@ fn duration(word: &Ident, input: ParseStream) -> Result<(Value, Span)> {
         Some(Lit::Str(text)) => {
             Value::Duration(literal::duration(&text.value()).map_err(|why| Error::new(span, why))?)
         }
+        // It is refused for what it is, with or without a unit.
+        Some(Lit::Int(number)) if (word == "ttl" || word == "lease") && number.base10_digits() == "0" => {
+            Value::Duration(Duration::ZERO)
+        }
         Some(other) => {
             let digits = other.to_token_stream();
             let message = format!(

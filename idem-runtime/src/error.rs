@@ -51,6 +51,8 @@ pub enum Error {
         token: Token,
         /// How long the running attempt is believed alive without a sign of life.
         lease_left: Duration,
+        /// Whether this call was made in the running attempt's own body, and would have waited for itself.
+        itself: bool,
     },
     /// The same key was used before with other verified arguments.
     #[non_exhaustive]
@@ -154,10 +156,11 @@ impl Error {
         }
     }
 
-    /// Whether the same call may be answered otherwise later: [`Error::Running`] and [`Error::Store`].
+    /// Whether the same call may be answered otherwise later: [`Error::Running`], but not of a call in its own body, and
+    /// [`Error::Store`].
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Error::Running { .. } | Error::Store { .. })
+        matches!(self, Error::Running { itself: false, .. } | Error::Store { .. })
     }
 
     /// After how long to ask again, where asking again makes sense: the lease left of a running attempt, a
@@ -165,7 +168,7 @@ impl Error {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Error::Running { lease_left, .. } => Some(*lease_left),
+            Error::Running { lease_left, itself: false, .. } => Some(*lease_left),
             Error::Store { .. } => Some(Duration::from_secs(1)),
             _ => None,
         }
@@ -203,9 +206,14 @@ impl Error {
     #[doc(hidden)]
     #[must_use]
     pub fn connecting(source: StoreError) -> Self {
-        Error::Store { function: "idem::connect".into(), token: None, source }
+        Error::Store { function: Text::from_static(CONNECT), token: None, source }
     }
 }
+
+/// What [`Error::Mismatch`] names where the key is made of something else.
+pub(crate) const KEY: &str = "key(…)";
+/// What [`Error::Store`] names where no function was called yet.
+const CONNECT: &str = "idem::connect";
 
 /// As in RFC 3339, in whole seconds.
 fn moment(at: Timestamp) -> impl fmt::Display {
@@ -219,19 +227,31 @@ impl fmt::Display for Error {
                 let first_at = moment(*first_at);
                 write!(f, "Do not submit repeated requests: `{function}` was first submitted at {first_at}")?;
                 if *not_kept {
-                    f.write_str(", and its result was not kept (it was too large or could not be encoded)")?;
+                    f.write_str(
+                        ", and its result was not kept (it was too large or could not be encoded, or \
+                                 its record was resolved without one)",
+                    )?;
                 }
                 write!(f, " [token {token}]")
             }
-            Error::Running { function, token, lease_left } => {
+            Error::Running { function, token, itself: true, .. } => write!(
+                f,
+                "`{function}` is called with the same arguments in its own body, and would wait for itself [token {token}]"
+            ),
+            Error::Running { function, token, lease_left, itself: false } => {
                 let left = humantime::format_duration(Duration::from_millis(
                     u64::try_from(lease_left.as_millis()).unwrap_or(u64::MAX),
                 ));
                 write!(
                     f,
-                    "`{function}` is still running for the same arguments; ask again in {left} at the latest [token {token}]"
+                    "`{function}` is still running for the same arguments; ask again in {left} [token {token}]"
                 )
             }
+            Error::Mismatch { function, token, argument } if **argument == *KEY => write!(
+                f,
+                "`{function}` was called before with another `{KEY}`: its records were made with that \
+                 one, so restore it, or give the function a new name [token {token}]"
+            ),
             Error::Mismatch { function, token, argument } => write!(
                 f,
                 "`{function}` was called before with the same key and another `{argument}`; use a new key for \
@@ -239,8 +259,8 @@ impl fmt::Display for Error {
             ),
             Error::Interrupted { function, token, since, attempts } => write!(
                 f,
-                "`{function}` began at {} and did not end (attempt {attempts}); nobody knows what it did, so it is \
-                 not run again: find out, then reopen or resolve its record, or forget it if a later attempt has freed \
+                "`{function}` began at {} (attempt {attempts}), and nobody knows what it did, so it is not run again: find \
+                 out, then reopen or resolve its record, or forget it if a later attempt has freed \
                  it [token {token}]",
                 moment(*since)
             ),
@@ -250,7 +270,8 @@ impl fmt::Display for Error {
                  [token {token}]"
             ),
             Error::Store { function, token, source } => {
-                write!(f, "`{function}` was not run: {source}")?;
+                let what = if **function == *CONNECT { "failed" } else { "was not run" };
+                write!(f, "`{function}` {what}: {source}")?;
                 match token {
                     Some(token) => write!(f, " [token {token}]"),
                     None => Ok(()),

@@ -16,6 +16,7 @@ use super::options::{OnRunning, OnStoreError};
 use super::prepared::Prepared;
 use super::source::{NoStore, Sourced};
 use super::under::Put;
+use crate::error::KEY;
 use crate::store::{
     Answer, Asked, AttemptId, Durability, Fault, Finished, Grant, Handle, Pending, Reply, Request, StoreError,
 };
@@ -276,8 +277,19 @@ impl Prepared {
         self.progress.sent = sent;
         match asked {
             Asked::Now(answer) => self.answered(answer),
-            Asked::Later(pending) => Step::Wait(Wait::Answer(pending)),
+            Asked::Later(pending) => {
+                // What the store itself takes is part of the limit.
+                self.asks_until();
+                Step::Wait(Wait::Answer(pending))
+            }
         }
+    }
+
+    /// When an unanswered claim is no longer asked again: the store's time limit from the first time on.
+    fn asks_until(&mut self) -> Instant {
+        let limit = self.handle().profile().time_limit;
+        let far = |now: Instant| now.checked_add(limit).unwrap_or(now + GUARDED);
+        *self.progress.ask_until.get_or_insert_with(|| far(Instant::now()))
     }
 
     pub(super) fn answered(&mut self, answer: Answer) -> Step {
@@ -306,7 +318,7 @@ impl Prepared {
                 }
                 Compared::Differs(argument) => {
                     let argument = if argument == crate::token::digest::KEY {
-                        Text::from_static("key(…)")
+                        Text::from_static(KEY)
                     } else {
                         argument.into()
                     };
@@ -342,13 +354,14 @@ impl Prepared {
 
     /// Another attempt runs.
     fn wait_for(&mut self, lease_left: Duration) -> Step {
+        let untold = self.progress.untold.unwrap_or(OnRunning::Wait);
+        let itself = current::is_within(self.progress.parent.as_ref(), self.token_now(), self.handle());
         let refused = |this: &Self| {
             // A guard's lease has no end that says anything.
             let lease_left = lease_left.min(this.options.lease_or_default());
-            refuse(Error::Running { function: this.text().clone(), token: this.token_now(), lease_left })
+            let (function, token) = (this.text().clone(), this.token_now());
+            refuse(Error::Running { function, token, lease_left, itself })
         };
-        let untold = self.progress.untold.unwrap_or(OnRunning::Wait);
-        let itself = current::is_within(self.progress.parent.as_ref(), self.token_now(), self.handle());
         if itself || !self.options.waits(untold) {
             return refused(self);
         }
@@ -377,14 +390,11 @@ impl Prepared {
         if !self.progress.unanswered {
             self.progress.at = At::Idle;
         }
-        let now = Instant::now();
-        let limit = self.handle().profile().time_limit;
-        let until =
-            *self.progress.ask_until.get_or_insert_with(|| now.checked_add(limit).unwrap_or(now + GUARDED));
+        let until = self.asks_until();
         let pause = self.progress.pause.clamp(Duration::from_millis(5), Duration::from_millis(500));
         self.progress.pause = pause * 2;
         let in_vain = matches!(error.fault(), Fault::Refused | Fault::TooLarge);
-        if !in_vain && now + pause < until {
+        if !in_vain && Instant::now() + pause < until {
             return Step::Wait(Wait::Pause(pause));
         }
         if self.options.on_store_error == Some(OnStoreError::Run) {

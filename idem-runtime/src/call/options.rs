@@ -11,8 +11,9 @@ use crate::store::OnInterrupt;
 /// let store = MemoryStore::new();
 /// let call = || idem::call("reports.make").store(&store).on_running(OnRunning::Reject);
 /// call().run_blocking(|| {
-///     // A duplicate that comes while the body runs:
-///     let refused = call().run_blocking(|| Ok::<_, Error>(())).unwrap_err();
+///     // A duplicate that comes from elsewhere while the body runs:
+///     let duplicate = || call().run_blocking(|| Ok::<_, Error>(())).unwrap_err();
+///     let refused = std::thread::scope(|scope| scope.spawn(duplicate).join()).unwrap();
 ///     assert!(matches!(refused, Error::Running { .. }) && refused.is_retryable());
 ///     Ok::<_, Error>(())
 /// })?;

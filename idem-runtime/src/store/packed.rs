@@ -206,3 +206,74 @@ impl Packed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A running one of which every part is another one.
+    fn running() -> Record {
+        let head = Head {
+            attempt: AttemptId::from(7_u128),
+            number: 1,
+            fence: 5,
+            generation: 5,
+            lease: LeaseTime { run: 0, micros: 11 },
+            ttl: Duration::from_micros(13),
+            first_at: Timestamp::from_micros(17),
+            began_at: Timestamp::from_micros(17),
+            ended_at: Timestamp::NEVER,
+            expires: Timestamp::from_micros(19),
+            ..Head::default()
+        };
+        let (function, digest) = ("orders.charge".into(), vec![1, 2, 3]);
+        Record { head, function, digest, ..Record::default() }
+    }
+
+    /// A finished one that has everything that is rare.
+    fn resolved() -> Record {
+        let mut record = running();
+        record.head.state = State::Done;
+        record.head.kind = Kind::Value;
+        record.head.on_interrupt = OnInterrupt::Reject;
+        record.head.number = 3;
+        record.head.unended = 2;
+        record.head.generation = 4;
+        record.head.lease = LeaseTime::default();
+        record.head.began_at = Timestamp::from_micros(23);
+        record.head.ended_at = Timestamp::from_micros(29);
+        record.result = vec![9; 100].into();
+        record.scope = "shop".into();
+        record.by = "anna".into();
+        record.arguments = Some(Arguments::new(vec![0x81, 0x07], vec![0xa0]));
+        record
+    }
+
+    #[test]
+    fn what_was_packed_comes_out_again() {
+        for record in [running(), resolved()] {
+            let packed = Packed::new(Token::from_bytes([3; 32]), &record);
+            assert_eq!(packed.unpack(), record);
+            assert_eq!(packed.token(), &Token::from_bytes([3; 32]));
+            assert_eq!((packed.state(), packed.attempt()), (record.head.state, record.head.attempt));
+            assert_eq!((packed.expires(), packed.first_at()), (record.head.expires, record.head.first_at));
+            assert_eq!((packed.function(), packed.digest()), (&record.function, &*record.digest));
+            let head = packed.head();
+            let view = packed.view(&head);
+            assert_eq!((view.head, view.digest), (&record.head, &*record.digest));
+            assert_eq!((view.result, view.by), (&*record.result, &*record.by));
+        }
+    }
+
+    #[test]
+    fn a_record_takes_its_parts_and_what_every_record_takes() {
+        let size = |record: &Record| Packed::new(Token::default(), record).size();
+        let empty = size_of::<Front>() + 2 * size_of::<usize>();
+        assert_eq!(size(&running()), empty + 3);
+        let rare = size_of::<Rare>() + "shop".len() + "anna".len() + 2 + 1;
+        assert_eq!(size(&resolved()), empty + 3 + 100 + rare);
+        let mut without = resolved();
+        without.arguments = None;
+        assert_eq!(size(&without), empty + 3 + 100 + rare - 3);
+    }
+}

@@ -10,4 +10,9 @@ async fn refund(order: u64) -> Result<u64, Error> {
     Ok(order)
 }
 
+#[idempotent(ttl = 0)]
+async fn cancel(order: u64) -> Result<u64, Error> {
+    Ok(order)
+}
+
 fn main() {}
