@@ -305,6 +305,8 @@ impl Listed {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
@@ -317,5 +319,28 @@ mod tests {
         let of_child = AttemptId::next(&child, 2);
         assert!(of_child.0.abs_diff(first.0) > 1 << 64, "{of_child} and {first}");
         assert_eq!(AttemptId::next(&child, 2), AttemptId(of_child.0.wrapping_add(1)));
+    }
+
+    #[test]
+    fn states_and_attempts_have_names() {
+        let states = [State::Running, State::Free, State::Interrupted, State::Done];
+        assert_eq!(states.map(|state| state.to_string()), ["running", "free", "interrupted", "done"]);
+        assert_eq!(AttemptId::from(0xa7_u128).to_string(), "000000000000000000000000000000a7");
+    }
+
+    #[test]
+    fn a_payload_is_its_bytes() {
+        let (few, many) = (vec![7; FEW], vec![7; FEW + 1]);
+        let payloads = [vec![], vec![7], vec![8], few.clone(), many.clone()].map(Payload::from);
+        for (at, payload) in payloads.iter().enumerate() {
+            let equal: Vec<_> = payloads.iter().map(|other| other == payload).collect();
+            assert!(equal.into_iter().enumerate().all(|(other, equal)| equal == (other == at)), "{at}");
+        }
+        let hasher = std::hash::RandomState::new();
+        let hashes = payloads.iter().map(|payload| std::hash::BuildHasher::hash_one(&hasher, payload));
+        assert_eq!(hashes.collect::<HashSet<_>>().len(), payloads.len());
+        // What has few bytes is copied, and shares no counter.
+        assert!(matches!(Payload::from(few).0, Bytes::Few(..)));
+        assert!(matches!(Payload::from(many).0, Bytes::Shared(..)));
     }
 }
