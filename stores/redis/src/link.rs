@@ -415,9 +415,9 @@ mod tests {
             let script = [&scripts.claim, &scripts.complete, &scripts.sign][random(3)];
             let mut command = match random(10) {
                 0 => redis::cmd("GET"),
-                _ => script.call(&[b'a' + random(12) as u8], 1, 8),
+                _ => script.call(&[b'a' + random(12) as u8], 3, 8),
             };
-            command.arg(number);
+            command.arg(random(2)).arg("the same").arg(number);
             Job {
                 command,
                 asks: Asks::Command(oneshot::channel().0, None),

@@ -61,8 +61,8 @@ impl Operation {
             Request::Claim(claim) => {
                 let template = layout::template(claim);
                 let mut command = scripts.claim.call(key, 3, template.len() + 40);
-                command.arg(template).arg(layout::lease(claim.lease));
-                command.arg(Retention::running(claim).millis());
+                command.arg(layout::lease(claim.lease)).arg(Retention::running(claim).millis());
+                command.arg(template);
                 command
             }
             Request::Complete(complete) => {
@@ -76,8 +76,8 @@ impl Operation {
                 said[43..].copy_from_slice(&layout::length(result.len()));
                 let same = [digest.as_slice(), function.as_bytes()].concat();
                 let mut command = scripts.complete.call(key, 5, said.len() + same.len() + result.len() + 40);
-                command.arg(&said).arg(same).arg(digest.len()).arg(&**result);
-                command.arg(Retention::after(complete.ttl).millis());
+                command.arg(digest.len()).arg(Retention::after(complete.ttl).millis());
+                command.arg(&said).arg(same).arg(&**result);
                 command
             }
             Request::Release { attempt, .. } | Request::Interrupt { attempt, .. } => {
@@ -92,7 +92,7 @@ impl Operation {
 
     fn sign(&self, scripts: &Scripts, attempt: &[u8; 16], lease: u64) -> Cmd {
         let mut command = scripts.sign.call(&self.key, 3, 60);
-        command.arg(attempt).arg(self.request.operation()).arg(lease);
+        command.arg(self.request.operation()).arg(lease).arg(attempt);
         command
     }
 
@@ -161,9 +161,8 @@ impl Operation {
         }
         let before = found.map_or(&[][..], |found| &found[..HEAD.min(found.len())]);
         let mut command = scripts.swap.call(&self.key, 5, HEAD + bytes.len() + 60);
-        command.arg(before).arg(what).arg(bytes);
-        command.arg(retention.map_or(0, Retention::millis));
-        command.arg(if running { "0" } else { "1" });
+        command.arg(what).arg(retention.map_or(0, Retention::millis));
+        command.arg(before).arg(bytes).arg(if running { "0" } else { "1" });
         self.decided = Some(reply);
         self.fitting(command).map(Next::Ask)
     }

@@ -22,7 +22,8 @@ impl Script {
         Script { source, hash }
     }
 
-    /// The command that runs it, still without arguments; so many will follow, of so many bytes.
+    /// The command that runs it, still without arguments; so many will follow, of so many bytes. The first [`COMMON`] of
+    /// them are for all keys.
     pub(crate) fn call(&self, key: &[u8], arguments: usize, bytes: usize) -> Cmd {
         let mut command = Cmd::with_capacity(4 + arguments, 64 + key.len() + bytes);
         command.arg("EVALSHA").arg(self.hash.as_bytes()).arg(1_u8).arg(key);
@@ -81,6 +82,8 @@ fn parts(command: &Cmd) -> impl Iterator<Item = &[u8]> {
 
 /// Where a command that calls a script has its key; its arguments follow.
 const KEY: usize = 3;
+/// How many of the arguments are for all keys, if there are any.
+const COMMON: usize = 2;
 
 /// The key of a command that calls a script.
 pub(crate) fn key(command: &Cmd) -> Option<&[u8]> {
@@ -89,11 +92,13 @@ pub(crate) fn key(command: &Cmd) -> Option<&[u8]> {
     parts.nth(KEY - 1).filter(|_| name == b"EVALSHA" || name == b"EVAL")
 }
 
-/// Whether these commands call the same script, so that they can be one. No key may be there twice.
+/// Whether these commands call the same script with the same common arguments, so that they can be one. No key may be there
+/// twice.
 pub(crate) fn same(one: &Cmd, other: &Cmd) -> bool {
-    let (mut one, mut other) = (parts(one), parts(other));
-    let (name, hash) = (one.next(), one.next());
-    name == Some(b"EVALSHA") && name == other.next() && hash == other.next()
+    fn shared(command: &Cmd) -> impl Iterator<Item = &[u8]> {
+        parts(command).take(2).chain(parts(command).skip(KEY + 1).take(COMMON))
+    }
+    parts(one).next() == Some(b"EVALSHA") && shared(one).eq(shared(other))
 }
 
 /// How many bytes a command has, without what stands between its parts.
@@ -113,7 +118,10 @@ pub(crate) fn joined<'a>(commands: impl ExactSizeIterator<Item = &'a Cmd> + Clon
     for key in commands.clone().filter_map(key) {
         joined.arg(key);
     }
-    for part in commands.flat_map(|command| parts(command).skip(KEY + 1)) {
+    for part in parts(first).skip(KEY + 1).take(COMMON) {
+        joined.arg(part);
+    }
+    for part in commands.flat_map(|command| parts(command).skip(KEY + 1 + COMMON)) {
         joined.arg(part);
     }
     joined
@@ -126,12 +134,13 @@ mod tests {
     #[test]
     fn calls_of_one_script_are_one_command() {
         let scripts = Scripts::new(false);
-        let call = |key: &[u8], attempt: &[u8]| {
+        let call = |key: &[u8], attempt: &[u8], lease: u8| {
             let mut command = scripts.sign.call(key, 3, 0);
-            command.arg(attempt).arg("renew").arg(7).take()
+            command.arg("renew").arg(lease).arg(attempt).take()
         };
-        let (one, other) = (call(b"a", b"1"), call(b"b", b"2"));
+        let (one, other) = (call(b"a", b"1", 7), call(b"b", b"2", 7));
         assert!(same(&one, &other));
+        assert!(!same(&one, &call(b"b", b"2", 8)), "another lease");
         assert!(!same(&one, &scripts.look.call(b"a", 0, 0)));
         assert!(!same(&redis::cmd("INFO"), &redis::cmd("INFO")));
         assert_eq!(key(&one), Some(&b"a"[..]));
@@ -139,6 +148,6 @@ mod tests {
         assert_eq!(key(redis::cmd("SET").arg("a").arg(1).arg("b")), None);
         let joined = joined([&one, &other].into_iter());
         let told: Vec<_> = parts(&joined).skip(2).map(String::from_utf8_lossy).collect();
-        assert_eq!(told, ["2", "a", "b", "1", "renew", "7", "2", "renew", "7"]);
+        assert_eq!(told, ["2", "a", "b", "renew", "7", "1", "2"]);
     }
 }

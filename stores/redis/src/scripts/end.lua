@@ -1,9 +1,11 @@
 -- What many callers ask at the same time is answered in their order. No key is there twice, so that all may be read
 -- before anything is written. What is no text is nothing to `MGET`.
 local found = #KEYS > 1 and call('MGET', unpack(KEYS)) or {call('GET', KEYS[1])}
-local answers, count, argv = {}, #ARGV / #KEYS, ARGV
+-- The first two arguments, if there are any, are for all keys; then come as many for each.
+local answers, count, argv = {}, (#ARGV - 2) / #KEYS, ARGV
 for at = 1, #KEYS do
-  answers[at] = each(KEYS[at], found[at], unpack(argv, (at - 1) * count + 1, at * count))
+  local last = 2 + at * count
+  answers[at] = each(KEYS[at], found[at], unpack(argv, last - count + 1, last))
 end
 -- Those who wait are told. Of many keys it costs less to ask first where somebody does.
 local heard = #ended > 1 and pcall('PUBSUB', 'NUMSUB', unpack(ended)) or {err = 'not asked'}

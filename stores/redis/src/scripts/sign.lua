@@ -1,6 +1,7 @@
 -- The attempt runs: it is released, interrupted, or its lease starts anew. Anything else is returned as it is, and when.
--- `what` is `release`, `interrupt` or `renew`, the lease is in microseconds.
-local function each(key, found, attempt, what, lease)
+-- For all keys: what, `release`, `interrupt` or `renew`; the lease in microseconds. For each: the attempt.
+local what, lease = ARGV[1], ARGV[2]
+local function each(key, found, attempt)
   local now = now()
   found = found or call('GET', key)
   if not (found and sub(found, 1, 2) == '\1\0' and sub(found, 5, 20) == attempt and unpacked('>I8', found, 93) > now) then

@@ -1,7 +1,9 @@
 -- What was found is still there: it is replaced. Anything else is returned as it is, and when.
--- `before` is the head that was found (empty: nothing); the `head` or the `whole` is replaced, or it is `gone`, by `after`;
--- the retention is in milliseconds (0: for ever); `tell` is `1` where those who wait are told.
-local function each(key, found, before, what, after, retention, tell)
+-- For all keys: what is replaced, the `head` or the `whole`, or whether it is `gone`; the retention in milliseconds (0: for
+-- ever). For each: `before` is the head that was found (empty: nothing), `after` what comes in its place, `tell` is `1` where
+-- those who wait are told.
+local what, retention = ARGV[1], ARGV[2]
+local function each(key, found, before, after, tell)
   local now = now()
   found = found or call('GET', key)
   if sub(found or '', 1, 142) ~= before then
