@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use idem::Token;
 use idem::encoding::{append, to_vec};
 use serde::ser::{
     Error as _, Serialize, SerializeMap as _, SerializeSeq as _, SerializeStruct as _,
@@ -177,9 +178,9 @@ impl Serialize for Described<'_> {
     }
 }
 
-/// What the token is the hash of.
-fn encoding(scope: &str, function: &str, arguments: &[Described]) -> Vec<u8> {
-    let mut bytes = to_vec(&("idem/1", scope, function, vec![(); arguments.len()])).expect("an encoding");
+/// The arguments as one array, as `Token::of` takes them.
+fn array(arguments: &[Described]) -> Vec<u8> {
+    let mut bytes = to_vec(&vec![(); arguments.len()]).expect("an encoding");
     bytes.truncate(bytes.len() - arguments.len());
     for argument in arguments {
         append(argument, &mut bytes).expect("an encoding");
@@ -197,11 +198,14 @@ fn every_vector_has_its_encoding_and_its_token() {
         for lengths in [true, false] {
             let arguments: Vec<_> =
                 list(&vector["arguments"]).iter().map(|value| Described { value, lengths }).collect();
+            let array = array(&arguments);
             assert_eq!(
-                hex(&encoding(scope, function, &arguments)),
+                hex(&Token::encoding(scope, function, &array)),
                 text(&vector["encoding"]),
                 "encoding of {title}, lengths known: {lengths}"
             );
+            let token = Token::of(scope, function, &array).to_string();
+            assert_eq!(token, text(&vector["token"]), "token of {title}, of its parts");
 
             let call = idem::call(function.to_owned()).scope(scope);
             let call = arguments.iter().fold(call, |call, argument| call.arg(argument));
