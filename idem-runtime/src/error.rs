@@ -228,8 +228,8 @@ impl fmt::Display for Error {
                 write!(f, "Do not submit repeated requests: `{function}` was first submitted at {first_at}")?;
                 if *not_kept {
                     f.write_str(
-                        ", and its result was not kept (it was too large or could not be encoded, or \
-                                 its record was resolved without one)",
+                        ", and its result was not kept (it was too large or could not be encoded, or its record was \
+                         resolved without one)",
                     )?;
                 }
                 write!(f, " [token {token}]")
@@ -260,8 +260,7 @@ impl fmt::Display for Error {
             Error::Interrupted { function, token, since, attempts } => write!(
                 f,
                 "`{function}` began at {} (attempt {attempts}), and nobody knows what it did, so it is not run again: find \
-                 out, then reopen or resolve its record, or forget it if a later attempt has freed \
-                 it [token {token}]",
+                 out, then reopen or resolve its record, or forget it if a later attempt has freed it [token {token}]",
                 moment(*since)
             ),
             Error::LeaseLost { function, token } => write!(

@@ -7,11 +7,12 @@ use idem_runtime::Now;
 use idem_runtime::store::{AttemptId, OnInterrupt, Record, Reply, Request, State, protocol};
 use stateright::{Checker, HasDiscoveries, Model, Path};
 
+use crate::actions::Action;
 use crate::bounds::Bounds;
+use crate::message::Operation;
 use crate::promises::Promise;
 use crate::rules::Rules;
-use crate::state::Operation;
-use crate::system::{Action, System, apply};
+use crate::system::{System, apply};
 
 /// A rule that was taken out.
 #[derive(Debug, Clone, Copy)]

@@ -9,8 +9,10 @@
 //! | file | about |
 //! | --- | --- |
 //! | [`bounds`] | how large a system is, and which ones are looked at |
-//! | [`state`] | a state of it |
-//! | [`system`] | what can happen next |
+//! | [`state`], [`kept`], [`message`] | a state of it: callers and tokens, a record, what is on its way |
+//! | [`actions`] | what can happen next |
+//! | [`system`] | what comes of it |
+//! | `symmetry` | which states count as one |
 //! | [`promises`] | what must hold |
 //! | [`rules`], [`broken`] | the rules, and what happens without one |
 //! | [`trace`] | the way to a state, as text |
@@ -26,10 +28,14 @@
 //! cargo run --release -p idem-model -- reject  # only those with this in their name
 //! ```
 
+pub mod actions;
 pub mod bounds;
 pub mod broken;
+pub mod kept;
+pub mod message;
 pub mod promises;
 pub mod rules;
 pub mod state;
+mod symmetry;
 pub mod system;
 pub mod trace;

@@ -8,7 +8,9 @@ use idem_runtime::Now;
 use idem_runtime::store::{OnInterrupt, Record, Reply, Request, State as RecordState, protocol};
 
 use crate::bounds::Bounds;
-use crate::state::{Attempt, Caller, Kept, Operation, Outcome, Phase, State, attempt};
+use crate::kept::Kept;
+use crate::message::Operation;
+use crate::state::{Attempt, Caller, Outcome, Phase, State, attempt};
 
 /// A promise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

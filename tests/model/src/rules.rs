@@ -5,7 +5,7 @@
 use idem_runtime::Now;
 use idem_runtime::store::{Record, Reply, Request};
 
-use crate::state::Operation;
+use crate::message::Operation;
 
 /// How a store carries a request out: record, request, time and the last fence that was given.
 pub type Apply = fn(&mut Option<Record>, &Request, &Now, &mut u64) -> Reply;

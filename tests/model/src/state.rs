@@ -1,13 +1,10 @@
 //! A state of the system, as small as it can be: records, callers, what is on its way, and what the promises
 //! remember.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::sync::LazyLock;
-use std::time::Duration;
+use idem_runtime::store::{AttemptId, State as RecordState};
 
-use idem_runtime::store::{AttemptId, Head, Kind, OnInterrupt, Payload, Record, State as RecordState};
-use idem_runtime::{LeaseTime, Timestamp, encoding};
+use crate::kept::{FAR, Kept};
+use crate::message::{Message, Net, Operation, Told};
 
 /// How many callers there are.
 pub const CALLERS: usize = 3;
@@ -57,7 +54,7 @@ impl Attempt {
     }
 
     /// The same attempt after the callers have changed places: `to` says where each one goes.
-    fn moved(self, to: &[usize; CALLERS]) -> Self {
+    pub(crate) fn moved(self, to: &[usize; CALLERS]) -> Self {
         match self.caller() {
             Some(caller) => Attempt::of(to[caller], (self.0 - 1) % ATTEMPTS),
             None => self,
@@ -65,212 +62,10 @@ impl Attempt {
     }
 }
 
-/// What a record says that a transition looks at. Times are ticks; the rest (how many attempts there were, when
-/// they began) is for people, and no transition depends on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Kept {
-    /// Running, free, interrupted or done.
-    pub state: RecordState,
-    /// The strictest of all claims.
-    pub on_interrupt: OnInterrupt,
-    /// Free by a release that found nothing.
-    pub tombstone: bool,
-    /// The last attempt.
-    pub attempt: Attempt,
-    /// How many attempts did not end.
-    pub unended: u8,
-    /// The last attempt's fence.
-    pub fence: u8,
-    /// The first attempt's fence.
-    pub generation: u8,
-    /// The lease's end.
-    pub lease: u8,
-    /// From when on it counts as gone.
-    pub expires: u8,
-    /// The digest of the verified arguments.
-    pub digest: u8,
-    /// Whose result is kept.
-    pub result: Attempt,
-    /// Whether a person has reopened or resolved it.
-    pub by: bool,
-}
-
-/// Never, as a tick.
-const NEVER: u8 = u8::MAX;
-
-/// After everything that is looked at, as a tick.
-const FAR: u8 = 200;
-
-fn small(number: u64) -> u8 {
-    u8::try_from(number).expect("the bounds keep numbers small")
-}
-
-fn moment(at: Timestamp) -> u8 {
-    if at == Timestamp::NEVER { NEVER } else { small(at.as_micros()) }
-}
-
-/// So many ticks, each a microsecond to the library.
-#[must_use]
-pub fn ticks(count: u8) -> Duration {
-    Duration::from_micros(u64::from(count))
-}
-
-impl Kept {
-    /// As the library's own record.
-    #[must_use]
-    pub fn record(&self, ttl: u8) -> Record {
-        let mut head = Head::default();
-        head.state = self.state;
-        head.on_interrupt = self.on_interrupt;
-        head.tombstone = self.tombstone;
-        head.attempt = self.attempt.id();
-        head.unended = u32::from(self.unended);
-        head.fence = u64::from(self.fence);
-        head.generation = u64::from(self.generation);
-        head.lease = LeaseTime { run: 0, micros: u64::from(self.lease) };
-        head.ttl = ticks(ttl);
-        head.expires = if self.expires == NEVER {
-            Timestamp::NEVER
-        } else {
-            Timestamp::from_micros(self.expires.into())
-        };
-        let mut record = Record::default();
-        if self.result != Attempt::NOBODY {
-            head.kind = Kind::Value;
-            record.result = Payload::from(vec![self.result.0]);
-        }
-        record.head = head;
-        record.digest = digest(self.digest).to_vec();
-        if self.by {
-            record.by = "person".into();
-        }
-        record
-    }
-
-    /// What a transition looks at in the library's record.
-    #[must_use]
-    pub fn of(record: &Record) -> Self {
-        let head = &record.head;
-        Kept {
-            state: head.state,
-            on_interrupt: head.on_interrupt,
-            tombstone: head.tombstone,
-            attempt: attempt(head.attempt),
-            unended: small(head.unended.min(2).into()),
-            fence: small(head.fence),
-            generation: small(head.generation),
-            lease: if head.state == RecordState::Running { small(head.lease.micros) } else { 0 },
-            expires: moment(head.expires),
-            digest: number(&record.digest),
-            result: record.result.first().map_or(Attempt::NOBODY, |attempt| Attempt(*attempt)),
-            by: !record.by.is_empty(),
-        }
-    }
-}
-
-/// So many calls with other verified arguments can be told apart, those that verify nothing included.
-const DIGESTS: u8 = 3;
-
-/// The digest of verified arguments by their number; 0 is a call that verifies nothing.
-///
-/// # Panics
-/// For a number that is too large.
-#[must_use]
-pub fn digest(number: u8) -> &'static [u8] {
-    static MADE: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
-        let amounts = (1..DIGESTS).map(|amount| BTreeMap::from([("amount", amount)]));
-        let encoded = amounts.map(|amount| encoding::to_vec(&amount).expect("a map is encoded"));
-        let digests = encoded.map(|verified| idem_runtime::digest::of(&verified).expect("it is such a map"));
-        std::iter::once(Vec::new()).chain(digests).collect()
-    });
-    &MADE[usize::from(number)]
-}
-
-/// The number of a digest.
-#[must_use]
-pub fn number(bytes: &[u8]) -> u8 {
-    (0..DIGESTS).find(|number| digest(*number) == bytes).unwrap_or(0)
-}
-
 /// The library's attempt as the model's.
 #[must_use]
 pub fn attempt(id: AttemptId) -> Attempt {
     Attempt(id.to_bytes()[15])
-}
-
-/// What is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Operation {
-    /// May this attempt run the body?
-    Claim,
-    /// The body ended in an `Ok`.
-    Complete,
-    /// The body did not begin, or ended in an `Err`.
-    Release,
-    /// A sign of life.
-    Renew,
-    /// The body began and did not end.
-    Interrupt,
-}
-
-/// What is answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Told {
-    /// It is still on its way to the store.
-    Nothing,
-    /// The attempt may run the body.
-    Claimed {
-        /// Its fence.
-        fence: u8,
-        /// Its generation.
-        generation: u8,
-    },
-    /// Another attempt runs.
-    Running {
-        /// For so many ticks it is believed alive.
-        left: u8,
-    },
-    /// The body ended well before.
-    Done,
-    /// The arguments may differ.
-    Mismatch {
-        /// The record's digest.
-        digest: u8,
-    },
-    /// Nobody knows what an attempt did.
-    Interrupted,
-    /// The attempt was replaced, or its claim came late.
-    LeaseLost,
-    /// It was carried out.
-    Settled,
-}
-
-impl Told {
-    /// Whether it makes a difference when the caller hears it. Of the other answers it makes none whether they
-    /// are late or lost, so that they come at once or never.
-    #[must_use]
-    pub fn takes_time(self) -> bool {
-        matches!(self, Told::Claimed { .. })
-    }
-}
-
-/// A request, or its answer, on its way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Message {
-    /// Of which caller.
-    pub caller: u8,
-    /// Of which attempt.
-    pub attempt: Attempt,
-    /// About which token.
-    pub token: u8,
-    /// What is asked.
-    pub operation: Operation,
-    /// When it was sent: by this the caller tells the answers to its claims apart.
-    pub sent: u8,
-    /// A claim's accepted digest; a complete's fence and generation.
-    pub carried: (u8, u8),
-    /// The answer.
-    pub told: Told,
 }
 
 /// Where a caller is.
@@ -385,61 +180,6 @@ pub struct Token {
     pub fence: u8,
     /// What was said.
     pub seen: Seen,
-}
-
-/// So many messages are on their way at most, whatever the bounds say.
-pub const MESSAGES: usize = 4;
-
-/// What is on its way, in order of size: any of it may come next.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Net([Option<Message>; MESSAGES]);
-
-impl Net {
-    /// How many messages.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.iter().count()
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.iter().next().is_none()
-    }
-
-    /// The messages.
-    pub fn iter(&self) -> impl Iterator<Item = &Message> {
-        self.0.iter().flatten()
-    }
-
-    /// Changes each message, or drops it.
-    pub fn change(&mut self, mut change: impl FnMut(Message) -> Option<Message>) {
-        for place in &mut self.0 {
-            *place = place.and_then(&mut change);
-        }
-        self.0.sort_unstable();
-    }
-
-    /// Puts a message on its way.
-    pub fn send(&mut self, message: Message) {
-        let place = self.0.iter_mut().find(|place| place.is_none());
-        *place.expect("a message is sent where there is room") = Some(message);
-        self.0.sort_unstable();
-    }
-
-    /// Takes one message.
-    pub fn take(&mut self, message: &Message) {
-        if let Some(place) = self.0.iter_mut().find(|other| other.as_ref() == Some(message)) {
-            *place = None;
-        }
-        self.0.sort_unstable();
-    }
-}
-
-impl fmt::Debug for Net {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.iter()).finish()
-    }
 }
 
 /// A state of the system.

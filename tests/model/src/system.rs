@@ -1,64 +1,21 @@
-//! The system: what can happen next in a state, and what it leads to.
+//! The system: what comes of what happens in a state.
 
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use idem_runtime::digest::{Compared, compare};
 use idem_runtime::store::{
     Claim, Complete, Kind, OnInterrupt, Payload, Record, Reopen, Reply, Request, Resolve,
-    State as RecordState,
 };
 use idem_runtime::{LeaseTime, Now, Timestamp};
 use stateright::{Model, Property};
 
+use crate::actions::Action;
 use crate::bounds::Bounds;
+use crate::kept::{Kept, digest, number, ticks};
+use crate::message::{Message, Net, Operation, Told};
 use crate::promises::{self, Answered, Promise};
 use crate::rules::{Rules, Times};
-use crate::state::{
-    ATTEMPTS, Attempt, CALLERS, Caller, Kept, Message, Net, Operation, Outcome, Phase, State, TOKENS, Token,
-    Told, digest, number, ticks,
-};
-
-/// What can happen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Action {
-    /// A caller makes a call of this token.
-    Begin(usize, u8),
-    /// A request reaches the store, or an answer its caller.
-    Deliver(Message),
-    /// A request reaches the store, and will do so once more.
-    Repeat(Message),
-    /// A request reaches the store, and its answer is lost.
-    LoseAnswer(Message),
-    /// A request or an answer is lost on its way.
-    Lose(Message),
-    /// A caller has waited long enough for an answer, and asks again.
-    AskAgain(usize),
-    /// A caller goes away before its body began, or its time limit is reached.
-    GiveUp(usize),
-    /// A waiting caller asks again.
-    Wake(usize),
-    /// A body ends in an `Ok`.
-    EndWell(usize),
-    /// A body ends in an `Err`: nothing was done.
-    EndInError(usize),
-    /// A body panics, or is dropped.
-    Break(usize),
-    /// A lease is renewed.
-    Renew(usize),
-    /// A process dies.
-    Die(usize),
-    /// A person forgets a record.
-    Forget(usize),
-    /// A person says: run it again.
-    Reopen(usize),
-    /// A person says: it happened.
-    Resolve(usize),
-    /// Time passes.
-    Tick,
-    /// The wall clock is set.
-    SetClock(i8),
-}
+use crate::state::{ATTEMPTS, Attempt, CALLERS, Caller, Outcome, Phase, State, TOKENS, Token};
 
 /// A bounded system, and the rules that it goes by.
 #[derive(Debug, Clone)]
@@ -80,11 +37,11 @@ impl System {
     }
 
     /// Whether faults can still happen.
-    fn open(&self, state: &State) -> bool {
+    pub(crate) fn open(&self, state: &State) -> bool {
         state.now < self.bounds.ticks
     }
 
-    fn room(&self, state: &State) -> bool {
+    pub(crate) fn room(&self, state: &State) -> bool {
         state.net.len() < self.bounds.messages
     }
 
@@ -163,7 +120,7 @@ impl System {
     }
 
     /// Whether the caller waits for the answer to this.
-    fn awaited(&self, state: &State, message: &Message) -> bool {
+    pub(crate) fn awaited(&self, state: &State, message: &Message) -> bool {
         let index = usize::from(message.caller);
         let caller = &state.callers[index];
         Attempt::of(index, caller.number) == message.attempt
@@ -267,102 +224,6 @@ impl System {
         let _ = self.ask(state, index, request);
     }
 
-    /// What a caller can do.
-    fn callers_actions(&self, state: &State, index: usize, actions: &mut Vec<Action>) {
-        let (open, room) = (self.open(state), self.room(state));
-        let caller = &state.callers[index];
-        let own = |operation: Operation| {
-            move |message: &&Message| {
-                usize::from(message.caller) == index
-                    && message.operation == operation
-                    && message.attempt == Attempt::of(index, caller.number)
-            }
-        };
-        let on_its_way = |operation: Operation| state.net.iter().find(own(operation)).is_some();
-        match caller.phase {
-            Phase::Idle | Phase::Over(_) if open && room && caller.calls > 0 && caller.number < ATTEMPTS => {
-                let tokens = if self.bounds.one_token { 1 } else { TOKENS as u8 };
-                actions.extend((0..tokens).map(|token| Action::Begin(index, token)));
-            }
-            Phase::Idle | Phase::Over(_) => {}
-            Phase::Claiming { sent } => {
-                // To ask again while the claim before is only late repeats it.
-                let waits = state.net.iter().filter(own(Operation::Claim)).any(|claim| claim.sent == sent);
-                let repeats = open && state.now > sent && state.repeats < self.bounds.repeats;
-                if room && (!waits || repeats) {
-                    actions.push(Action::AskAgain(index));
-                }
-                if room && open {
-                    actions.push(Action::GiveUp(index));
-                }
-            }
-            Phase::Waiting { wakes } => {
-                let running = state.tokens[usize::from(caller.token)]
-                    .record
-                    .is_some_and(|record| record.state == RecordState::Running);
-                if room && (!running || state.now >= wakes) {
-                    actions.push(Action::Wake(index));
-                }
-            }
-            Phase::Body => {
-                if room {
-                    actions.push(Action::EndWell(index));
-                    if open {
-                        actions.extend([Action::EndInError(index), Action::Break(index)]);
-                    }
-                }
-            }
-            Phase::Settling(operation) => {
-                if room && !on_its_way(operation) {
-                    actions.push(Action::AskAgain(index));
-                }
-            }
-        }
-        let renews = matches!(caller.phase, Phase::Body | Phase::Settling(Operation::Complete));
-        if self.bounds.renews && renews && open && room && !on_its_way(Operation::Renew) {
-            actions.push(Action::Renew(index));
-        }
-        let alive = !matches!(caller.phase, Phase::Idle | Phase::Over(_) | Phase::Waiting { .. });
-        if alive && open && state.crashes < self.bounds.crashes {
-            actions.push(Action::Die(index));
-        }
-    }
-
-    /// What can happen, but time.
-    fn happenings(&self, state: &State, actions: &mut Vec<Action>) {
-        let (open, room) = (self.open(state), self.room(state));
-        for index in 0..CALLERS {
-            self.callers_actions(state, index, actions);
-        }
-        let mut last = None;
-        for message in state.net.iter() {
-            if last == Some(*message) {
-                continue;
-            }
-            last = Some(*message);
-            actions.push(Action::Deliver(*message));
-            if open {
-                actions.push(Action::Lose(*message));
-                if message.told == Told::Nothing && self.awaited(state, message) {
-                    actions.push(Action::LoseAnswer(*message));
-                }
-                if message.told == Told::Nothing && room && state.repeats < self.bounds.repeats {
-                    actions.push(Action::Repeat(*message));
-                }
-            }
-        }
-        if open && state.decisions < self.bounds.decisions {
-            for (index, token) in state.tokens.iter().enumerate() {
-                if token.record.is_some() {
-                    actions.extend([Action::Forget(index), Action::Reopen(index), Action::Resolve(index)]);
-                }
-            }
-        }
-        if open && self.bounds.sets_clock && state.set == 0 {
-            actions.extend([Action::SetClock(-35), Action::SetClock(60)]);
-        }
-    }
-
     /// Nothing can happen any more.
     fn at_rest(&self, state: &State) -> bool {
         if state.now < self.bounds.ticks || !state.net.is_empty() {
@@ -371,86 +232,6 @@ impl System {
         let mut actions = Vec::new();
         self.actions(state, &mut actions);
         actions.is_empty()
-    }
-
-    /// Of the states that differ only in which caller or token is which, (nearly) always the same one.
-    fn canonical(&self, state: &State) -> State {
-        let mut order = [0, 1, 2];
-        let marks = order.map(|index| self.mark(state, index));
-        order.sort_by_key(|index| marks[*index]);
-        let mut to = [0; CALLERS];
-        for (place, index) in order.into_iter().enumerate() {
-            to[index] = place;
-        }
-        // Callers of another kind keep their places.
-        let alike = |(index, to): (usize, &usize)| self.bounds.callers[index] == self.bounds.callers[*to];
-        let to = if to.iter().enumerate().all(alike) { to } else { [0, 1, 2] };
-        let state = state.moved(&to, false);
-        if self.bounds.one_token { state } else { state.min(state.moved(&[0, 1, 2], true)) }
-    }
-
-    /// A number by which callers are ordered. Two that could change places have the same.
-    fn mark(&self, state: &State, index: usize) -> (usize, u64) {
-        let caller = &state.callers[index];
-        let own = |attempt: Attempt| attempt.caller() == Some(index);
-        let mut hasher = Mixer::default();
-        Caller { token: 0, ..*caller }.hash(&mut hasher);
-        for token in [caller.token, 1 - caller.token] {
-            let Token { record, seen, .. } = &state.tokens[usize::from(token)];
-            [
-                record.is_some_and(|record| own(record.attempt)),
-                record.is_some_and(|record| own(record.result)),
-                seen.holder.is_some_and(|(holder, _)| own(holder)),
-                seen.settled.is_some_and(|(settled, _)| own(settled)),
-                own(seen.fence.1),
-                own(seen.late),
-            ]
-            .hash(&mut hasher);
-            for set in [seen.open, seen.unknown] {
-                ((set >> (index * usize::from(ATTEMPTS))) & ((1 << ATTEMPTS) - 1)).hash(&mut hasher);
-            }
-        }
-        let mut messages = 0_u64;
-        for message in state.net.iter().filter(|message| usize::from(message.caller) == index) {
-            let mut hasher = Mixer::default();
-            let attempt = Attempt((message.attempt.0 - 1) % ATTEMPTS);
-            Message { caller: 0, attempt, token: message.token ^ caller.token, ..*message }.hash(&mut hasher);
-            messages = messages.wrapping_add(hasher.finish());
-        }
-        let like = self.bounds.callers.iter().position(|other| *other == self.bounds.callers[index]);
-        (like.unwrap_or(0), hasher.finish().wrapping_add(messages))
-    }
-}
-
-/// Mixes what is hashed into one number, the same in every run.
-#[derive(Default)]
-struct Mixer(u64);
-
-impl Hasher for Mixer {
-    fn finish(&self) -> u64 {
-        self.0 ^ (self.0 >> 29)
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u8(*byte);
-        }
-    }
-
-    fn write_u8(&mut self, byte: u8) {
-        self.0 = (self.0.rotate_left(5) ^ u64::from(byte)).wrapping_mul(0x517c_c1b7_2722_0a95);
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = (self.0.rotate_left(5) ^ number).wrapping_mul(0x517c_c1b7_2722_0a95);
-    }
-
-    fn write_usize(&mut self, number: usize) {
-        self.write_u64(number as u64);
-    }
-
-    fn write_isize(&mut self, number: isize) {
-        self.write_u64(number as u64);
     }
 }
 

@@ -2,9 +2,11 @@
 
 use std::fmt::{self, Write as _};
 
+use crate::actions::Action;
 use crate::broken::Trace;
-use crate::state::{Attempt, Kept, Message, Operation, State, Told};
-use crate::system::Action;
+use crate::kept::Kept;
+use crate::message::{Message, Operation, Told};
+use crate::state::{Attempt, State};
 
 impl fmt::Display for Attempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
