@@ -32,7 +32,7 @@ use crate::table::Row;
 /// The argument with which the program starts itself as the server that does nothing.
 pub const CHILD: &str = "answer-and-do-nothing";
 const CALLERS: usize = 32;
-const CALLS: usize = 150;
+const CALLS: usize = 300;
 const ROUNDS: usize = 11;
 const RECORDS: usize = 1_000;
 

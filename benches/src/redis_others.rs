@@ -10,8 +10,8 @@ use crate::redis::{Work, seconds};
 use crate::table::{Row, time};
 
 /// How many calls each program makes.
-const CALLS: usize = 2_000;
-const ROUNDS: usize = 3;
+const CALLS: usize = 1_000;
+const ROUNDS: usize = 9;
 
 /// A program that prints what a first call and a duplicate take, and what its rows are held to.
 struct Other {

@@ -2,7 +2,7 @@
 //!
 //! usage: beside-idempotent URL CALLS
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use idempotent::valkey::ValkeyStore;
@@ -10,40 +10,44 @@ use idempotent::{ExecutionOutcome, IdempotencyKey, IdempotencyStore};
 use tokio::runtime::{Builder, Runtime};
 
 const CALLERS: u64 = 50;
-static NEXT: AtomicU64 = AtomicU64::new(0);
 
-async fn call(store: &ValkeyStore, order: u64) {
+/// Calls for this order, for the first time or again.
+async fn call(store: &ValkeyStore, order: u64, first: bool) {
     let key = IdempotencyKey::new(format!("order-{order}")).expect("a key");
     let request = format!("{{\"order\":{order},\"who\":\"anna\"}}");
     let outcome = store
         .claim(&key, Duration::from_secs(10))
         .fingerprint("POST /charge", request.as_bytes())
         .json()
-        .execute_or_replay(Duration::from_secs(86_400), |_token| async { Ok::<u64, Box<dyn std::error::Error + Send + Sync>>(order * 100) })
+        .execute_or_replay(Duration::from_secs(86_400), |_token| async {
+            Ok::<u64, Box<dyn std::error::Error + Send + Sync>>(order * 100)
+        })
         .await
         .expect("charged");
     match outcome {
-        ExecutionOutcome::Executed(result) | ExecutionOutcome::Replayed(result) => assert_eq!(result, order * 100),
-        _ => panic!("neither executed nor replayed"),
+        ExecutionOutcome::Executed(result) if first => assert_eq!(result, order * 100),
+        ExecutionOutcome::Replayed(result) if !first => assert_eq!(result, order * 100),
+        _ => panic!("order {order}: executed and replayed are taken for each other"),
     }
 }
 
-/// Nanoseconds for each of so many calls of the orders from a number on: of one caller, or of many at once.
-fn nanoseconds(runtime: &Runtime, store: &ValkeyStore, first: u64, calls: u64, callers: u64) -> f64 {
+/// Nanoseconds for each call of these orders, for the first time or again: of one caller, or of many at once.
+fn nanoseconds(runtime: &Runtime, store: &ValkeyStore, orders: Range<u64>, callers: u64, first: bool) -> f64 {
+    let calls = orders.end - orders.start;
     let began = Instant::now();
     if callers == 1 {
         runtime.block_on(async {
-            for order in first..first + calls {
-                call(store, order).await;
+            for order in orders {
+                call(store, order, first).await;
             }
         });
     } else {
         let tasks: Vec<_> = (0..callers)
             .map(|caller| {
-                let store = store.clone();
+                let (store, orders) = (store.clone(), orders.clone());
                 runtime.spawn(async move {
-                    for order in (first + caller..first + calls).step_by(callers as usize) {
-                        call(&store, order).await;
+                    for order in orders.skip(caller as usize).step_by(callers as usize) {
+                        call(&store, order, first).await;
                     }
                 })
             })
@@ -63,15 +67,20 @@ fn main() {
     let calls: u64 = arguments.next().and_then(|calls| calls.parse().ok()).expect("a number of calls");
     let runtime = Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let store = runtime.block_on(ValkeyStore::with_url(url).try_build()).expect("connected");
-    nanoseconds(&runtime, &store, 1 << 40, calls / 10, 1);
+    // Orders that no earlier run on this server has had.
+    let mut next = u64::from(std::process::id()) << 32;
+    let mut orders = |calls| {
+        next += calls;
+        next - calls..next
+    };
+    nanoseconds(&runtime, &store, orders(calls / 10), 1, true);
     let mut measured = serde_json::Map::new();
     for (callers, calls, first, duplicate) in
         [(1, calls, "first", "duplicate"), (CALLERS, calls * 20, "first_of_50", "duplicate_of_50")]
     {
-        let from = NEXT.fetch_add(calls, Ordering::Relaxed);
-        for name in [first, duplicate] {
-            measured.insert(name.into(), nanoseconds(&runtime, &store, from, calls, callers).into());
-        }
+        let orders = orders(calls);
+        measured.insert(first.into(), nanoseconds(&runtime, &store, orders.clone(), callers, true).into());
+        measured.insert(duplicate.into(), nanoseconds(&runtime, &store, orders, callers, false).into());
     }
     println!("{}", serde_json::Value::from(measured));
 }
