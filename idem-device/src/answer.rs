@@ -1,6 +1,7 @@
 //! What is answered: names and values, written as JSON or as CBOR when it is known which of them was asked for.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::io::Write as _;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use idem::store::{AttemptId, Payload};
-use idem::{Text, Timestamp, encoding};
+use idem::{Text, Timestamp, Token, encoding};
 
 use crate::value::show;
 
@@ -31,6 +32,11 @@ enum Value {
     Number(u64),
     Text(Cow<'static, str>),
     Shared(Text),
+    Token(Token),
+    /// A UUID.
+    Attempt(AttemptId),
+    /// In the form of RFC 3339, UTC.
+    Time(Timestamp),
     /// A byte string; base64 in JSON.
     Bytes(Vec<u8>),
     /// A value that is encoded already. What the format cannot say stands, as bytes, under the second name.
@@ -61,6 +67,10 @@ impl Object {
         self.with(name, Value::Shared(text.clone()))
     }
 
+    pub(crate) fn token(self, token: Token) -> Self {
+        self.with("token", Value::Token(token))
+    }
+
     pub(crate) fn number(self, name: &'static str, number: u64) -> Self {
         self.with(name, Value::Number(number))
     }
@@ -88,7 +98,7 @@ impl Object {
         if time.as_micros() > 253_402_300_799_999_999 {
             return self.null(name);
         }
-        self.text(name, humantime::format_rfc3339_micros(time.system_time()).to_string())
+        self.with(name, Value::Time(time))
     }
 
     /// Whole milliseconds, rounded up.
@@ -98,7 +108,7 @@ impl Object {
 
     /// A UUID; null for nobody's.
     pub(crate) fn attempt(self, name: &'static str, attempt: AttemptId) -> Self {
-        if attempt == AttemptId::NOBODY { self.null(name) } else { self.text(name, uuid(attempt)) }
+        if attempt == AttemptId::NOBODY { self.null(name) } else { self.with(name, Value::Attempt(attempt)) }
     }
 
     pub(crate) fn object(self, name: &'static str, object: Option<Object>) -> Self {
@@ -132,18 +142,21 @@ impl Object {
                 out.push(b',');
             }
             let start = out.len();
-            let _ = write!(out, "\"{name}\":");
+            json_name(name, out);
             match value {
                 Value::Null => out.extend_from_slice(b"null"),
                 Value::Flag(flag) => out.extend_from_slice(if *flag { b"true" } else { b"false" }),
                 Value::Number(number) => drop(write!(out, "{number}")),
+                Value::Token(token) => drop(write!(out, "\"{token}\"")),
+                Value::Attempt(attempt) => drop(write!(out, "\"{}\"", Uuid(*attempt))),
+                Value::Time(time) => drop(write!(out, "\"{}\"", rfc3339(*time))),
                 Value::Text(text) => show::text(text, out),
                 Value::Shared(text) => show::text(text, out),
                 Value::Bytes(bytes) => base64(bytes, out),
                 Value::Encoded(encoding, other) => {
                     if show::to_json(encoding, out).is_none() {
                         out.truncate(start);
-                        let _ = write!(out, "\"{other}\":");
+                        json_name(other, out);
                         base64(encoding, out);
                     }
                 }
@@ -175,6 +188,9 @@ impl Object {
                 Value::Null => out.push(0xf6),
                 Value::Flag(flag) => out.push(if *flag { 0xf5 } else { 0xf4 }),
                 Value::Number(number) => drop(encoding::append(number, out)),
+                Value::Token(token) => cbor_text(&token.to_string(), out),
+                Value::Attempt(attempt) => cbor_text(&Uuid(*attempt).to_string(), out),
+                Value::Time(time) => cbor_text(&rfc3339(*time).to_string(), out),
                 Value::Text(text) => cbor_text(text, out),
                 Value::Shared(text) => cbor_text(text, out),
                 Value::Encoded(bytes, _) if is_encoding(bytes) => out.extend_from_slice(bytes),
@@ -190,6 +206,13 @@ impl Object {
             }
         }
     }
+}
+
+/// A name of ours, which has nothing to escape.
+fn json_name(name: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
 }
 
 /// Whether a caller can read it as a value.
@@ -216,10 +239,21 @@ pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros().div_ceil(1000)).unwrap_or(u64::MAX)
 }
 
-/// An attempt's id as a UUID.
-pub(crate) fn uuid(attempt: AttemptId) -> String {
-    let hex = attempt.to_string();
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+/// A moment in the form of RFC 3339, UTC.
+fn rfc3339(time: Timestamp) -> humantime::Rfc3339Timestamp {
+    humantime::format_rfc3339_micros(time.system_time())
+}
+
+/// An attempt's id, shown as a UUID.
+pub(crate) struct Uuid(pub(crate) AttemptId);
+
+impl fmt::Display for Uuid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bits = u128::from_be_bytes(self.0.to_bytes());
+        let part = |from: u32, digits: u32| bits << from >> (128 - 4 * digits);
+        let [a, b, c, d, e] = [part(0, 8), part(32, 4), part(48, 4), part(64, 4), part(80, 12)];
+        write!(f, "{a:08x}-{b:04x}-{c:04x}-{d:04x}-{e:012x}")
+    }
 }
 
 /// An answer, before it is known how it is written.
@@ -236,8 +270,8 @@ pub(crate) struct Answer {
 
 impl Answer {
     /// Says first what the outcome is.
-    pub(crate) fn new(status: StatusCode, outcome: &'static str, object: Object) -> Self {
-        let object = Object::new().text("outcome", outcome).and(object);
+    pub(crate) fn new(status: StatusCode, outcome: &'static str, mut object: Object) -> Self {
+        object.0.insert(0, ("outcome", Value::Text(outcome.into())));
         Answer { status, retry_after: None, outcome, object, problem: false }
     }
 

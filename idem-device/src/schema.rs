@@ -3,6 +3,7 @@
 //! A body of either is first brought into the encoding that tokens are made of, which settles how numbers, texts and
 //! maps are read; then its names are taken out one after the other, and a name that nobody takes is refused.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -271,7 +272,7 @@ impl Called {
                 "the caller makes another token from the same scope, function and arguments than this device: bring both to \
                  one version, and leave `token` out meanwhile",
             )
-            .with(Object::new().text("token", made.to_string())));
+            .with(Object::new().token(made)));
         }
         let arguments = Some(Arguments::new(arguments.to_vec(), verified));
         Ok(Called { token: made, scope, function, arguments, digest })
@@ -434,13 +435,23 @@ pub(crate) fn purge(mut fields: Fields<'_>) -> Read<usize> {
     Ok(limit)
 }
 
-/// An attempt's id that no other caller can guess: whoever has it may complete the attempt.
+/// An attempt's id that no other caller can guess: whoever has it may complete the attempt. Each thread draws some in
+/// advance: asking the operating system costs as much as a good part of a request.
 fn new_attempt() -> AttemptId {
-    let mut bytes = [0; 16];
-    match getrandom::fill(&mut bytes) {
-        Ok(()) if bytes != [0; 16] => AttemptId::from_bytes(bytes),
-        _ => AttemptId::random(),
-    }
+    const AT_ONCE: usize = 64;
+    thread_local!(static DRAWN: RefCell<Vec<[u8; 16]>> = const { RefCell::new(Vec::new()) });
+    DRAWN.with_borrow_mut(|drawn| {
+        if drawn.is_empty() {
+            let mut fresh = [[0; 16]; AT_ONCE];
+            if getrandom::fill(fresh.as_flattened_mut()).is_ok() {
+                drawn.extend(fresh);
+            }
+        }
+        match drawn.pop() {
+            Some(bytes) if bytes != [0; 16] => AttemptId::from_bytes(bytes),
+            _ => AttemptId::random(),
+        }
+    })
 }
 
 pub(crate) fn parse_token(text: &str) -> Read<Token> {

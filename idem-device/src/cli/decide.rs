@@ -51,7 +51,7 @@ pub(super) async fn carry_out(
         reply => return Err(look::unexpected(store, &reply).into()),
     };
     if json {
-        let said = Object::new().text("outcome", outcome).text("token", seen.token.to_string());
+        let said = Object::new().text("outcome", outcome).token(seen.token);
         return out::json(&said.text("by", by.to_owned()));
     }
     out::print(&format!("{outcome}: {}\n", seen.token))

@@ -37,7 +37,7 @@ impl Forget {
         self.agree.to(&decide::change(&seen, &store, &what))?;
         match store.ask(Request::Forget { token: seen.token }).await? {
             Reply::Forgotten if self.at.json => {
-                out::json(&Object::new().text("outcome", "forgotten").text("token", seen.token.to_string()))
+                out::json(&Object::new().text("outcome", "forgotten").token(seen.token))
             }
             Reply::Forgotten => out::print(&format!("forgotten: {}\n", seen.token)),
             Reply::Running { lease_left, .. } => Err(Exit::refused(format!(

@@ -10,7 +10,7 @@ use super::Failure;
 use super::at::At;
 use super::out;
 use super::which::Which;
-use crate::answer::uuid;
+use crate::answer::Uuid;
 use crate::look::{Seen, words};
 use crate::value::notation::notation;
 
@@ -79,7 +79,7 @@ pub(super) fn facts(seen: &Seen, now: Timestamp) -> String {
         &if head.attempt == AttemptId::NOBODY {
             "nobody's: a person has resolved it".into()
         } else {
-            uuid(head.attempt)
+            Uuid(head.attempt).to_string()
         },
     );
     line("fence", &format!("{}, generation {}", head.fence, head.generation));

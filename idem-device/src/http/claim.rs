@@ -11,7 +11,7 @@ use idem::store::{Claim, Finished, Kind as ResultKind, Reply, Request};
 use super::body::Body;
 use super::record;
 use super::wait::Wait;
-use crate::answer::{Answer, Object, millis, uuid};
+use crate::answer::{Answer, Object, millis};
 use crate::device::{Caller, Device};
 use crate::problem::{Kind, Problem};
 use crate::schema::Claiming;
@@ -80,15 +80,15 @@ pub(super) fn answer(claim: &Claim, reply: Reply, reject: bool) -> Result<Answer
     match reply {
         Reply::Claimed(grant) => {
             let object = Object::new()
-                .text("token", claim.token.to_string())
-                .text("attempt", uuid(claim.attempt))
+                .token(claim.token)
+                .attempt("attempt", claim.attempt)
                 .number("fence", grant.fence)
                 .number("generation", grant.generation)
                 .number("number", grant.number.into());
             Ok(Answer::new(StatusCode::CREATED, "claimed", object))
         }
         Reply::Done(done) => {
-            let object = Object::new().text("token", claim.token.to_string());
+            let object = Object::new().token(claim.token);
             let object =
                 if reject || done.kind == ResultKind::None { object.text("message", DO_NOT) } else { object };
             Ok(Answer::ok("done", object.and(finished(&done, !reject))))
@@ -99,7 +99,7 @@ pub(super) fn answer(claim: &Claim, reply: Reply, reject: bool) -> Result<Answer
 
 /// A claim that is neither granted nor answered with a result.
 fn refused(claim: &Claim, reply: Reply) -> Problem {
-    let token = Object::new().text("token", claim.token.to_string());
+    let token = Object::new().token(claim.token);
     match reply {
         Reply::Running { .. } => {
             running(claim, &reply, Kind::RUNNING, "wait with `wait_ms`, or repeat the request later")
@@ -136,10 +136,8 @@ fn refused(claim: &Claim, reply: Reply) -> Problem {
 
 fn running(claim: &Claim, reply: &Reply, kind: Kind, detail: &'static str) -> Problem {
     let Reply::Running { since, lease_left } = reply else { return Problem::new(kind, detail) };
-    let members = Object::new()
-        .text("token", claim.token.to_string())
-        .time("since", *since)
-        .number("lease_left_ms", millis(*lease_left));
+    let members =
+        Object::new().token(claim.token).time("since", *since).number("lease_left_ms", millis(*lease_left));
     Problem::new(kind, detail).with(members).after(*lease_left)
 }
 

@@ -19,7 +19,7 @@ use std::time::Instant;
 use axum::Router;
 use axum::extract::{FromRequestParts, MatchedPath, Path, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodFilter, on};
@@ -32,6 +32,8 @@ use crate::page;
 use crate::problem::{Kind, Problem};
 
 pub(crate) use claim::DO_NOT;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Where a request comes from.
 #[derive(Debug, Clone, Copy)]
@@ -124,7 +126,7 @@ async fn around(State(device): State<Arc<Device>>, mut request: Request, next: N
     }
     let (mut response, outcome) = finish(answered, format);
     let headers = response.headers_mut();
-    headers.insert("x-request-id", id.clone());
+    headers.insert(REQUEST_ID, id);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 
@@ -133,7 +135,7 @@ async fn around(State(device): State<Arc<Device>>, mut request: Request, next: N
     device.metrics.answered(operation, outcome, took);
     let status = response.status().as_u16();
     tracing::debug!(
-        request = id.to_str().unwrap_or_default(),
+        request = response.headers()[REQUEST_ID].to_str().unwrap_or_default(),
         peer = peer.map(|peer| tracing::field::display(peer.0)),
         operation,
         status,
@@ -198,14 +200,14 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
             && bytes.len() <= 64
             && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
     };
-    match headers.get("x-request-id").filter(fits) {
+    match headers.get(REQUEST_ID).filter(fits) {
         Some(id) => id.clone(),
         None => {
             static NEXT: AtomicU64 = AtomicU64::new(1);
             // Of this process, and then counted: it is looked for in a log, and says nothing else.
             static PROCESS: LazyLock<u32> = LazyLock::new(|| getrandom::u32().unwrap_or_default());
             let id = format!("{:08x}-{}", *PROCESS, NEXT.fetch_add(1, Ordering::Relaxed));
-            HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("none"))
+            HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("none"))
         }
     }
 }

@@ -33,7 +33,7 @@ fn on_interrupt(policy: OnInterrupt) -> &'static str {
 pub(crate) fn object(token: Token, record: &Record) -> Object {
     let head = &record.head;
     let mut object = Object::new()
-        .text("token", token.to_string())
+        .token(token)
         .text("state", state(head.state))
         .shared("scope", &record.scope)
         .shared("function", &record.function);

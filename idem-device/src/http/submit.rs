@@ -9,7 +9,7 @@ use idem::store::{Claim, Complete, Fault, Finished, Grant, Kind as ResultKind, P
 
 use super::body::Body;
 use super::claim::{self, DO_NOT, finished};
-use crate::answer::{Answer, Object, uuid};
+use crate::answer::{Answer, Object};
 use crate::device::{Caller, Device};
 use crate::problem::{Kind, Problem};
 use crate::schema::Submitting;
@@ -77,13 +77,13 @@ async fn completed(caller: Caller, mut complete: Arc<Complete>) -> Result<(), Pr
 
 fn first(claim: &Claim, grant: Grant) -> Answer {
     let object = Object::new()
-        .text("token", claim.token.to_string())
-        .text("attempt", uuid(claim.attempt))
+        .token(claim.token)
+        .attempt("attempt", claim.attempt)
         .number("generation", grant.generation);
     Answer::new(StatusCode::CREATED, "completed", object)
 }
 
 fn repeated(claim: &Claim, done: &Finished, reject: bool) -> Answer {
-    let object = Object::new().text("token", claim.token.to_string()).text("message", DO_NOT);
+    let object = Object::new().token(claim.token).text("message", DO_NOT);
     Answer::ok("done", object.and(finished(done, !reject && done.kind != ResultKind::None)))
 }

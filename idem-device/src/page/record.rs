@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::list::{self, moment};
 use super::shell::{self, Shell};
 use super::visitor::Visitor;
-use crate::answer::uuid;
+use crate::answer::Uuid;
 use crate::cli::show;
 use crate::look::{self, Seen, words};
 use crate::problem::Problem;
@@ -132,7 +132,7 @@ fn attempts(seen: &Seen, now: Timestamp) -> Markup {
                             dt { (ended(seen)) } dd { (moment(head.ended_at, now)) }
                         }
                         dt { "Fence" } dd { (head.fence) }
-                        @if head.attempt != AttemptId::NOBODY { dt { "Attempt id" } dd { code { (uuid(head.attempt)) } } }
+                        @if head.attempt != AttemptId::NOBODY { dt { "Attempt id" } dd { code { (Uuid(head.attempt)) } } }
                         dt { "Did not end" } dd { (head.unended) " of " (head.number) }
                         dt { "If it does not end" }
                         dd { @if head.on_interrupt == OnInterrupt::Reject { "a person says what happened" } @else { "the next call runs the body again" } }
