@@ -39,8 +39,8 @@ pub(crate) enum Asks {
 }
 
 impl Job {
-    /// What its answer, for a script that for its key, leads to: the next command of the same request, if it is not over. What too few replicas have
-    /// is not promised.
+    /// What its answer leads to: the next command of the same request, if that is not over. What too few replicas have is
+    /// not promised.
     pub(crate) fn answered(self, value: Value, scripts: &Scripts, replicas: Replicas) -> Option<Job> {
         let Job { asks, until, .. } = self;
         match asks {
