@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, LazyLock, Mutex};
 
-use common::{Fault, Faulty, Place, places};
-use idem::store::Handle;
+use common::{Fault, Faulty, PATIENCE, Place, places};
+use idem::store::{Handle, Reply, Request};
 use idem::{Error, idempotent};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -110,6 +110,48 @@ fn a_claim_that_is_never_answered_is_the_stores_error() {
         let call = idem::call(function.clone()).arg(&1).store(&faulty);
         call.run_blocking(|| Ok::<_, Error>(1)).unwrap_err();
         assert_eq!(spans(&function)[0]["outcome"], "store_error", "{name}");
+    }
+}
+
+#[test]
+fn a_result_that_is_not_recorded_is_told_with_the_reason() {
+    LazyLock::force(&COLLECTED);
+    for Place { name, store, .. } in &places() {
+        let faulty = Faulty::new(store);
+        faulty.plan("complete", Fault::Refuse);
+        let function = format!("unrecorded.{name}");
+        let call = idem::call(function.clone()).arg(&1).store(&faulty);
+        assert_eq!(call.run_blocking(|| Ok::<_, Error>(1)).unwrap(), 1, "{name}");
+        let collected = COLLECTED.0.lock().unwrap();
+        let mut told = collected.1.iter().filter(|event| event.contains(&function));
+        let told = told.find(|event| event.contains("has not recorded it"));
+        assert!(told.is_some_and(|told| told.contains("complete")), "{name}: {told:?}");
+    }
+}
+
+#[test]
+fn a_winner_that_does_not_decode_is_told_with_the_reason() {
+    LazyLock::force(&COLLECTED);
+    for Place { name, store, .. } in &places() {
+        let function = format!("another_type.{name}");
+        let call = || idem::call(function.clone()).arg(&1).store(store);
+        let own = call().run_blocking(|| {
+            let attempt = idem::current().unwrap();
+            let (token, attempt) = (attempt.token(), attempt.id());
+            let release = Request::Release { token, attempt, lease: PATIENCE };
+            let released = store.ask(release).wait(Some(PATIENCE)).expect("an answer in time");
+            assert!(matches!(released, Ok(Reply::Released)), "{name}");
+            std::thread::scope(|scope| {
+                let winner = || call().run_blocking(|| Ok::<_, Error>("a text".to_owned()));
+                scope.spawn(winner).join().unwrap().unwrap()
+            });
+            Ok::<_, Error>(1)
+        });
+        assert_eq!(own.unwrap(), 1, "{name}: what the body did is not lost");
+        let collected = COLLECTED.0.lock().unwrap();
+        let mut told = collected.1.iter().filter(|event| event.contains(&function));
+        let told = told.find(|event| event.contains("does not decode")).expect("an event");
+        assert!(told.contains("i32"), "{told}");
     }
 }
 

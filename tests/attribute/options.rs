@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use idem::store::{Asked, Request, Store};
+use idem::store::{Asked, Kind, Reply, Request, Store};
 use idem::{Error, Happened, idempotent, observe, observe_blocking};
 use tokio::sync::Notify;
 
@@ -137,12 +137,24 @@ async fn on_running_wait_is_the_default() {
 #[tokio::test]
 async fn on_duplicate_reject_does_not_wait() {
     let service = Service::new();
-    let mut first = Box::pin(service.rejects());
+    let mut first = Box::pin(observe(service.rejects()));
     assert!(poll(&mut first).is_pending());
     assert!(matches!(service.rejects().await, Err(Error::Running { .. })));
     service.gate.notify_one();
-    assert_eq!(first.await.unwrap(), 1);
-    assert!(matches!(service.rejects().await, Err(Error::Duplicate { .. })));
+    let (first, seen) = first.await;
+    assert_eq!(first.unwrap(), 1);
+    assert!(seen.expect("a call").recorded);
+    let (refused, seen) = observe(service.rejects()).await;
+    assert!(matches!(refused, Err(Error::Duplicate { .. })));
+    // Nothing of the result is kept, and the record says so: another policy does not take it for one.
+    let token = seen.expect("a call").token.expect("made before the claim");
+    match service.bench.store.ask(Request::Get { token }) {
+        Asked::Now(Ok(Reply::Record(Some(record)))) => {
+            assert_eq!(record.head.kind, Kind::None);
+            assert!(record.result.is_empty());
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 /// A plain function whose first call is inside while `during` runs.

@@ -257,4 +257,22 @@ mod tests {
         assert_eq!(compare(&one, b"\xa1\x61a\x41\x00"), Compared::Unreadable);
         assert_eq!(compare(&one, b""), Compared::Compatible);
     }
+    #[test]
+    fn long_names_and_many_of_them_are_compared() {
+        for length in [23, 24, 255, 256, 65_535] {
+            let name = "n".repeat(length);
+            let one = digest(&[(&name, 1)]);
+            assert_eq!(compare(&one, &one), Compared::Compatible, "{length}");
+            assert_eq!(compare(&one, &digest(&[(&name, 2)])), Compared::Differs(name), "{length}");
+        }
+        let names: Vec<String> = (0..300).map(|name| name.to_string()).collect();
+        for count in [23, 24, 255, 256, 300] {
+            let mut entries: Vec<_> = names[..count].iter().map(|name| (name.as_str(), 1)).collect();
+            let one = digest(&entries);
+            assert_eq!(compare(&one, &one), Compared::Compatible, "{count}");
+            entries[count / 2].1 = 2;
+            let differs = Compared::Differs(names[count / 2].clone());
+            assert_eq!(compare(&one, &digest(&entries)), differs, "{count}");
+        }
+    }
 }

@@ -102,3 +102,30 @@ impl FromStr for Token {
         Ok(Token(bytes))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{ParseTokenError, Token};
+
+    #[test]
+    fn a_token_is_read_as_it_is_written() {
+        let token = Token::of("", "orders.charge", &[0x80]);
+        let text = token.to_string();
+        assert_eq!(text.len(), 64);
+        assert_eq!(text.parse(), Ok(token));
+        assert_eq!(text.to_uppercase().parse(), Ok(token));
+        assert_eq!(format!("{token:?}"), format!("Token({text})"));
+        let another = "0123456789abcdef".repeat(4);
+        assert_eq!(another.parse::<Token>().unwrap().to_string(), another);
+    }
+
+    #[test]
+    fn what_is_not_64_digits_is_no_token() {
+        let text = "0".repeat(64);
+        for wrong in
+            ["", &text[1..], &format!("{text}0"), &format!("{}g", &text[1..]), &format!("ö{}", &text[2..])]
+        {
+            assert_eq!(wrong.parse::<Token>(), Err(ParseTokenError(())), "{wrong}");
+        }
+    }
+}

@@ -88,7 +88,8 @@ mod tests {
     fn concrete_types_go_to_the_end() {
         assert_eq!(of_closure("a::gen<u64, 3>::{{closure}}"), ("a::gen", "<u64, 3>"));
         assert_eq!(of_closure("a::f<fn(u8) -> u8>::{{closure}}"), ("a::f", "<fn(u8) -> u8>"));
-        assert_eq!(of_closure("a::f<'<', u8, '>'>::{{closure}}"), ("a::f", "<'<', u8, '>'>"));
+        assert_eq!(of_closure("a::f<'<'>::{{closure}}"), ("a::f", "<'<'>"));
+        assert_eq!(of_closure("a::f<u8, '>'>::{{closure}}"), ("a::f", "<u8, '>'>"));
         assert_eq!(
             of_closure("a::f<dyn for<'a> core::ops::Fn(&'a u8)>::{{closure}}"),
             ("a::f", "<dyn for<'a> core::ops::Fn(&'a u8)>")
@@ -114,6 +115,7 @@ mod tests {
         assert_eq!(argument(what, 0), Some("map"));
         assert_eq!(argument(what, 1), Some("f"));
         assert_eq!(argument(what, 2), None);
+        assert_eq!(argument("(f: Box<fn(u8) -> u8, A>, n: u8)", 1), Some("n"));
         assert_eq!(argument("key(order.id, self.id)", 1), Some("self.id"));
     }
 }

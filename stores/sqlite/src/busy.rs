@@ -40,3 +40,16 @@ pub(crate) fn retry<T>(until: Instant, mut run: impl FnMut() -> Result<T, Error>
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_longer_than_a_year_takes_a_year() {
+        const DAY: Duration = Duration::from_secs(86_400);
+        let before = Instant::now();
+        assert!(deadline(Duration::MAX) > before + 364 * DAY);
+        assert!(deadline(DAY) <= Instant::now() + DAY);
+    }
+}

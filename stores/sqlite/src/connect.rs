@@ -153,6 +153,8 @@ mod tests {
             let read = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
             assert_eq!(read("synchronous"), number);
             assert_eq!(read("wal_autocheckpoint"), LOG);
+            assert_eq!(read("journal_size_limit"), 67_108_864);
+            assert_eq!(read("cache_size"), -CACHE);
         }
     }
 

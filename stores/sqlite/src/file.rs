@@ -228,4 +228,18 @@ mod tests {
             other => panic!("{other:?}"),
         }
     }
+    #[test]
+    fn what_stands_under_the_path_instead_of_the_file_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let (file, connection) = File::open(&SqliteStoreBuilder::new(path.clone())).unwrap();
+        let get = Request::Get { token: Token::default() };
+        assert!(file.read("", &get).is_some());
+        drop(connection);
+        std::fs::rename(&path, folder.path().join("b.db")).unwrap();
+        let (_other, _connection) = File::open(&SqliteStoreBuilder::new(path)).unwrap();
+        // As if it had last been looked at long ago.
+        file.seen.store(0, Ordering::Relaxed);
+        assert!(file.read("", &get).is_none());
+    }
 }

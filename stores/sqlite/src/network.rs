@@ -36,8 +36,21 @@ mod tests {
 
     #[test]
     fn network_file_systems_are_known_by_name_and_local_ones_pass() {
-        assert_eq!(name_of(0x6969), Some("NFS"));
-        assert_eq!(name_of(0xfe53_4d42), Some("SMB"));
+        // As linux/magic.h and the file systems' own sources have them.
+        for (number, name) in [
+            (0x6969, "NFS"),
+            (0x517b, "SMB"),
+            (0xff53_4d42, "SMB"),
+            (0xfe53_4d42, "SMB"),
+            (0x5346_414f, "AFS"),
+            (0x6b41_4653, "AFS"),
+            (0x00c3_6400, "Ceph"),
+            (0x7375_7245, "Coda"),
+            (0x0bd0_0bd0, "Lustre"),
+            (0x564c, "NCP"),
+        ] {
+            assert_eq!(name_of(number), Some(name), "{number:x}");
+        }
         // ext, tmpfs, btrfs, xfs, overlayfs
         for local in [0xef53, 0x0102_1994, 0x9123_683e, 0x5846_5342, 0x794c_7630] {
             assert_eq!(name_of(local), None, "{local:x}");

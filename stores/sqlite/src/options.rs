@@ -217,6 +217,7 @@ mod tests {
             "the store sqlite:a.db?sync=normal has the unknown parameter `sync` in its URL: \
              known are `synchronous`, `namespace` and `time_limit`"
         );
+        assert!(refused("sqlite:a.db?mode=ro").contains("the unknown parameter `mode`"));
         assert!(refused("sqlite:a.db?synchronous=off").contains("write `full` or `normal`"));
         assert!(refused("sqlite:a.db?time_limit=soon").contains("such as `5s`"));
         assert!(refused("sqlite:a.db?time_limit=0s").contains("the default is `5s`"));

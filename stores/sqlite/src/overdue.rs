@@ -118,6 +118,7 @@ mod tests {
             SqliteStoreBuilder::new(folder.path().join("a.db")).time_limit(Duration::from_millis(200));
         let (file, connection) = File::open(&builder).unwrap();
         connection.trace_v2(TraceEventCodes::SQLITE_TRACE_STMT, Some(hold));
+        assert_eq!(pause(&file), Duration::from_millis(25));
         let open = Open::start(file, connection).unwrap();
         // Now and later: nobody looks on while nobody asks.
         for round in [0, 10] {

@@ -107,3 +107,18 @@ impl Drop for Reader<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Readers;
+
+    #[test]
+    fn what_cannot_be_opened_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let readers = Readers::new(folder.path().join("missing.db"));
+        for _ in 0..=readers.most {
+            assert!(readers.get().is_err());
+        }
+        assert_eq!(readers.lock().open, 0);
+    }
+}

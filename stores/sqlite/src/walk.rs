@@ -183,8 +183,10 @@ mod tests {
     }
 
     #[test]
-    fn states_are_what_the_sql_takes_for_them() {
-        assert_eq!((number(State::Running), number(State::Interrupted)), (0, 2));
+    fn columns_are_what_the_sql_and_older_files_take_them_for() {
+        let states = [State::Running, State::Free, State::Interrupted, State::Done];
+        assert_eq!(states.map(number), [0, 1, 2, 3]);
+        assert_eq!([0, 7, 1 << 63, u64::MAX].map(bits), [0, 7, i64::MIN, -1]);
     }
 
     #[test]
@@ -193,7 +195,12 @@ mod tests {
         connection.execute_batch("BEGIN").unwrap();
         let all = LOOKED_AT as u64 + 50;
         for number in 0..all {
-            put(&connection, number, if number == all - 1 { State::Free } else { State::Done }, 2_000);
+            let state = match all - number {
+                1 => State::Free,
+                2 => State::Interrupted,
+                _ => State::Done,
+            };
+            put(&connection, number, state, 2_000);
         }
         connection.execute_batch("COMMIT").unwrap();
         let mut query = Query::default();
@@ -201,6 +208,11 @@ mod tests {
         let page = list(&connection, "", &query, &NOW).unwrap();
         assert!(page.records.is_empty() && page.next.is_some());
         query.cursor = page.next;
+        let page = list(&connection, "", &query, &NOW).unwrap();
+        assert!(page.records.len() == 1 && page.next.is_none());
+        // These are found at once.
+        let mut query = Query::default();
+        query.state = Some(State::Interrupted);
         let page = list(&connection, "", &query, &NOW).unwrap();
         assert!(page.records.len() == 1 && page.next.is_none());
     }
