@@ -6,6 +6,7 @@ mod common;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, LazyLock, Mutex};
+use std::time::{Duration, Instant};
 
 use common::{Fault, Faulty, PATIENCE, Place, places};
 use idem::store::{Handle, Reply, Request};
@@ -113,6 +114,20 @@ fn a_claim_that_is_never_answered_is_the_stores_error() {
     }
 }
 
+/// The first event of a function's that holds a text, once it is there.
+fn event(function: &str, holds: &str) -> String {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let is_it = |event: &&String| event.contains(function) && event.contains(holds);
+        let found = COLLECTED.0.lock().unwrap().1.iter().find(is_it).cloned();
+        match found {
+            Some(event) => return event,
+            None => assert!(Instant::now() < deadline, "{function}: no event with `{holds}`"),
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 #[test]
 fn a_result_that_is_not_recorded_is_told_with_the_reason() {
     LazyLock::force(&COLLECTED);
@@ -122,10 +137,33 @@ fn a_result_that_is_not_recorded_is_told_with_the_reason() {
         let function = format!("unrecorded.{name}");
         let call = idem::call(function.clone()).arg(&1).store(&faulty);
         assert_eq!(call.run_blocking(|| Ok::<_, Error>(1)).unwrap(), 1, "{name}");
-        let collected = COLLECTED.0.lock().unwrap();
-        let mut told = collected.1.iter().filter(|event| event.contains(&function));
-        let told = told.find(|event| event.contains("has not recorded it"));
-        assert!(told.is_some_and(|told| told.contains("complete")), "{name}: {told:?}");
+        assert!(event(&function, "has not recorded it").contains("complete"), "{name}");
+    }
+}
+
+#[test]
+fn a_result_that_is_worth_nothing_any_more_is_given_up() {
+    LazyLock::force(&COLLECTED);
+    for Place { name, store, .. } in &places() {
+        let faulty = Faulty::new(store);
+        for _ in 0..1_000 {
+            faulty.plan("complete", Fault::Refuse);
+        }
+        let function = format!("given_up.{name}");
+        let call = idem::call(function.clone()).arg(&1).store(&faulty).ttl(Duration::from_millis(50));
+        assert_eq!(call.run_blocking(|| Ok::<_, Error>(1)).unwrap(), 1, "{name}");
+        event(&function, "given up");
+    }
+}
+
+#[test]
+fn a_result_over_the_limit_is_told() {
+    LazyLock::force(&COLLECTED);
+    for Place { name, store, .. } in &places() {
+        let function = format!("large.{name}");
+        let call = idem::call(function.clone()).arg(&1).store(store).max_result(3);
+        assert_eq!(call.run_blocking(|| Ok::<_, Error>("large".to_owned())).unwrap(), "large", "{name}");
+        assert!(event(&function, "is not kept").contains("max_result is 3"), "{name}");
     }
 }
 
@@ -148,10 +186,7 @@ fn a_winner_that_does_not_decode_is_told_with_the_reason() {
             Ok::<_, Error>(1)
         });
         assert_eq!(own.unwrap(), 1, "{name}: what the body did is not lost");
-        let collected = COLLECTED.0.lock().unwrap();
-        let mut told = collected.1.iter().filter(|event| event.contains(&function));
-        let told = told.find(|event| event.contains("does not decode")).expect("an event");
-        assert!(told.contains("i32"), "{told}");
+        assert!(event(&function, "does not decode").contains("i32"), "{name}");
     }
 }
 
