@@ -186,3 +186,23 @@ fn connection(store: Text, error: RedisError, lost: bool) -> StoreError {
     };
     made.with_source(error)
 }
+
+#[cfg(test)]
+mod tests {
+    use idem_runtime::store::Fault;
+
+    use super::*;
+
+    #[test]
+    fn what_may_have_been_carried_out_is_told_as_lost() {
+        for (lost, fault) in [(true, Fault::Lost), (false, Fault::Unavailable)] {
+            for failure in [
+                Failure::Connection(RedisError::from((ErrorKind::Io, "cut"))),
+                Failure::Silent(Duration::from_secs(1)),
+            ] {
+                let said = format!("{failure:?}");
+                assert_eq!(failure.explain(&"redis://a".into(), lost).fault(), fault, "{said}");
+            }
+        }
+    }
+}

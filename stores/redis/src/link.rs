@@ -430,6 +430,28 @@ mod tests {
         (0..64).map(job).collect()
     }
 
+    #[test]
+    fn nobody_waits_for_a_task_that_has_ended() {
+        let queue = Arc::new(Queue::default());
+        let ask = || {
+            let (sender, receiver) = oneshot::channel();
+            queue.push(Job {
+                command: redis::cmd("GET"),
+                asks: Asks::Command(sender, None),
+                until: Instant::now(),
+                lost: false,
+                alone: false,
+                failed: None,
+            });
+            receiver
+        };
+        let before = ask();
+        drop(Last(Arc::clone(&queue)));
+        for asked in [before, ask()] {
+            assert!(matches!(asked.recv(), Ok(Err(Failure::Gone))));
+        }
+    }
+
     fn number(job: &Job) -> usize {
         let last = job.command.args_iter().last();
         let Some(redis::Arg::Simple(number)) = last else { panic!("{last:?}") };
