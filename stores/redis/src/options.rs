@@ -271,3 +271,19 @@ fn shown(text: &str) -> String {
         _ => text,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+
+    #[test]
+    fn a_wrong_url_is_shown_without_its_password() {
+        for (url, expected) in [
+            ("redis://shop:secret@host/1?namespace=shop", "redis://host/1?namespace=shop"),
+            ("redis://host?nmspace=shop", "redis://host?nmspace=shop"),
+            ("redis+unix:///run/redis.sock?user=shop&pass=secret", "redis+unix:///run/redis.sock"),
+        ] {
+            assert_eq!(shown(url), expected);
+        }
+    }
+}
