@@ -167,26 +167,44 @@ fn a_result_over_the_limit_is_told() {
     }
 }
 
+/// What a call gets whose attempt is replaced in its body by another one, which ends with a text.
+fn replaced(store: &Handle, function: &str, max_result: usize) -> i32 {
+    let call = || idem::call(function.to_owned()).arg(&1).store(store).max_result(max_result);
+    let own = call().run_blocking(|| {
+        let attempt = idem::current().unwrap();
+        let (token, attempt) = (attempt.token(), attempt.id());
+        let release = Request::Release { token, attempt, lease: PATIENCE };
+        let released = store.ask(release).wait(Some(PATIENCE)).expect("an answer in time");
+        assert!(matches!(released, Ok(Reply::Released)), "{function}");
+        std::thread::scope(|scope| {
+            let winner = || call().run_blocking(|| Ok::<_, Error>("a text".to_owned()));
+            scope.spawn(winner).join().unwrap().unwrap()
+        });
+        Ok::<_, Error>(1)
+    });
+    own.unwrap()
+}
+
 #[test]
 fn a_winner_that_does_not_decode_is_told_with_the_reason() {
     LazyLock::force(&COLLECTED);
     for Place { name, store, .. } in &places() {
         let function = format!("another_type.{name}");
-        let call = || idem::call(function.clone()).arg(&1).store(store);
-        let own = call().run_blocking(|| {
-            let attempt = idem::current().unwrap();
-            let (token, attempt) = (attempt.token(), attempt.id());
-            let release = Request::Release { token, attempt, lease: PATIENCE };
-            let released = store.ask(release).wait(Some(PATIENCE)).expect("an answer in time");
-            assert!(matches!(released, Ok(Reply::Released)), "{name}");
-            std::thread::scope(|scope| {
-                let winner = || call().run_blocking(|| Ok::<_, Error>("a text".to_owned()));
-                scope.spawn(winner).join().unwrap().unwrap()
-            });
-            Ok::<_, Error>(1)
-        });
-        assert_eq!(own.unwrap(), 1, "{name}: what the body did is not lost");
+        assert_eq!(replaced(store, &function, 100), 1, "{name}: what the body did is not lost");
         assert!(event(&function, "does not decode").contains("i32"), "{name}");
+    }
+}
+
+#[test]
+fn a_winner_whose_result_is_not_kept_is_no_fault() {
+    LazyLock::force(&COLLECTED);
+    for Place { name, store, .. } in &places() {
+        let function = format!("winner_not_kept.{name}");
+        assert_eq!(replaced(store, &function, 1), 1, "{name}");
+        event(&function, "was replaced while its body ran");
+        let events = &COLLECTED.0.lock().unwrap().1;
+        let mut others = events.iter().filter(|event| event.contains(&function));
+        assert!(!others.any(|event| event.contains("does not decode")), "{name}");
     }
 }
 
