@@ -221,3 +221,16 @@ impl Woken {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_spread_over_all_parts() {
+        let parts = (0..=255).map(|first| Shards::index(&Token::from_bytes([first; 32])));
+        let mut counts = [0; SHARDS];
+        parts.for_each(|part| counts[part] += 1);
+        assert_eq!(counts, [256 / SHARDS; SHARDS]);
+    }
+}

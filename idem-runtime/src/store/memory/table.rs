@@ -187,6 +187,20 @@ mod tests {
     use crate::store::Record;
 
     #[test]
+    fn tokens_are_the_same_if_every_byte_is() {
+        let token = Token::from_bytes([7; 32]);
+        assert!(same(&token, &token));
+        for at in 0..32 {
+            let mut bytes = [7; 32];
+            bytes[at] ^= 1;
+            assert!(!same(&token, &Token::from_bytes(bytes)), "{at}");
+            // What differs in the same way in two places is not taken for nothing.
+            bytes[(at + 8) % 32] ^= 1;
+            assert!(!same(&token, &Token::from_bytes(bytes)), "{at}");
+        }
+    }
+
+    #[test]
     fn a_table_holds_what_a_map_holds_however_crowded() {
         let mut random = 0x2545_f491_4f6c_dd1d_u64;
         let mut dice = move |below: u64| {
