@@ -121,6 +121,13 @@ impl Io {
         Timer(task.abort_handle())
     }
 
+    /// Asks for a thread that blocks until the answer is there: a store must not leave the work to the runtime that the
+    /// thread belongs to, which it may hold up.
+    pub(crate) fn instead<T>(&self, ask: impl FnOnce() -> T) -> T {
+        let _entered = Handle::try_current().is_ok().then(|| self.runtime.enter());
+        ask()
+    }
+
     /// Whether this is the library's own thread, which must not wait for itself.
     pub(crate) fn is_here(&self) -> bool {
         std::thread::current().id() == self.thread

@@ -28,6 +28,7 @@ impl<D, X, M, C> Blocking<D, X, M, C> {
     {
         let Call { mut prepared, on_error, convert, .. } = self.0;
         prepared.progress.untold = Some(OnRunning::Reject);
+        prepared.progress.blocks = true;
         let mut guard = Guard::new(prepared);
         let entry = loop {
             match guard.block_for_entry() {

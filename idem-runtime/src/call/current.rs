@@ -246,7 +246,7 @@ impl CurrentAttempt {
     /// # Errors
     /// As [`CurrentAttempt::check`].
     pub fn check_blocking(&self) -> Result<(), Error> {
-        let asked = self.0.store.ask(self.0.renewal());
+        let asked = crate::io::io().instead(|| self.0.store.ask(self.0.renewal()));
         self.0.checked(super::blocking::answer(asked.into_future(), &self.0.store))
     }
 

@@ -17,6 +17,7 @@ use super::prepared::Prepared;
 use super::source::{NoStore, Sourced};
 use super::under::Put;
 use crate::error::KEY;
+use crate::io::io;
 use crate::store::{
     Answer, Asked, AttemptId, Durability, Fault, Finished, Grant, Handle, Pending, Reply, Request, StoreError,
 };
@@ -31,6 +32,8 @@ pub(crate) struct Progress {
     pub(super) span: Option<Span>,
     /// Whoever observes this call, and what they are told.
     observer: Option<Arc<Slot>>,
+    /// Whether the caller is a thread, which waits for every answer.
+    pub(super) blocks: bool,
     /// What a duplicate of a running call does, if nothing was said.
     pub(super) untold: Option<OnRunning>,
     /// The attempt in whose body this call was made.
@@ -273,7 +276,7 @@ impl Prepared {
         // A guard's lease has no end, unless the body may only run so long.
         let ends = !store.profile().guarded || self.options.max_run.is_some();
         let sent = ends.then(Instant::now);
-        let asked = store.ask(Request::Claim(Arc::clone(&self.claim)));
+        let asked = self.told(store, Request::Claim(Arc::clone(&self.claim)));
         self.progress.sent = sent;
         match asked {
             Asked::Now(answer) => self.answered(answer),
@@ -283,6 +286,11 @@ impl Prepared {
                 Step::Wait(Wait::Answer(pending))
             }
         }
+    }
+
+    /// Asks the store, for a caller that awaits the answer or for one that blocks.
+    pub(super) fn told(&self, store: &Handle, request: Request) -> Asked {
+        if self.progress.blocks { io().instead(|| store.ask(request)) } else { store.ask(request) }
     }
 
     /// When an unanswered claim is no longer asked again: the store's time limit from the first time on.
@@ -376,7 +384,7 @@ impl Prepared {
         self.progress.waited = true;
         // A moment more than the lease, so that it is over when the claim is asked again.
         let limit = left.min(lease_left.saturating_add(Duration::from_millis(1)));
-        match self.handle().ask(Request::Watch { token: self.token_now(), limit }) {
+        match self.told(self.handle(), Request::Watch { token: self.token_now(), limit }) {
             Asked::Now(Ok(_)) => Step::Wait(Wait::Again),
             // It cannot tell when: a look now and then, and room for others in between.
             Asked::Now(Err(_)) => Step::Wait(Wait::Pause(limit.min(Duration::from_millis(50)))),

@@ -62,7 +62,7 @@ impl Prepared {
         }
         // The guard is armed before the request is sent.
         self.progress.at = At::Settling(request.clone());
-        match store.ask(request) {
+        match self.told(&store, request) {
             Asked::Now(answer) => Told::Over(self.settled(answer)),
             Asked::Later(pending) => {
                 self.progress.wait = Wait::Settled(pending);
