@@ -9,8 +9,7 @@ use idem_runtime::store::{Claim, Kind, OnInterrupt, Record, State};
 /// Of the fixed part: everything but the texts.
 pub(crate) const HEAD: usize = 142;
 /// What stands before the fence: state, kind, flags, attempt, number, attempts that did not end.
-const FRONT: usize = 28;
-const TTL: std::ops::Range<usize> = 60..68;
+pub(crate) const FRONT: usize = 28;
 /// From where on the lengths stand, and the texts after them.
 const BACK: usize = 100;
 
@@ -19,7 +18,8 @@ const NEVER: u64 = 1 << 53;
 /// How long a retention may be to be one.
 const FOR_EVER: u64 = 1 << 52;
 
-/// A record of a first attempt, without what only the server knows: fence, generation, lease and moments.
+/// A record of a first attempt, without what stands between its fence and its lengths: what only the server knows, and
+/// the ttl.
 pub(crate) fn template(claim: &Claim) -> Vec<u8> {
     let mut record = Record::default();
     record.head.state = State::Running;
@@ -33,8 +33,7 @@ pub(crate) fn template(claim: &Claim) -> Vec<u8> {
     record.arguments = claim.arguments.clone().filter(|_| claim.record_arguments);
     let mut bytes = Vec::new();
     record.encode(&mut bytes);
-    drop(bytes.drain(TTL.end..BACK));
-    drop(bytes.drain(FRONT..TTL.start));
+    drop(bytes.drain(FRONT..BACK));
     bytes
 }
 
@@ -71,6 +70,13 @@ impl Retention {
     }
 }
 
+/// A ttl as it stands in a record, and after it how long the key is kept, for a script.
+pub(crate) fn kept(ttl: Duration, retention: Retention) -> Vec<u8> {
+    let mut kept = micros(ttl).to_be_bytes().to_vec();
+    kept.extend_from_slice(retention.millis().to_string().as_bytes());
+    kept
+}
+
 /// A lease for a script.
 pub(crate) fn lease(lease: Duration) -> u64 {
     micros(lease).min(NEVER)
@@ -86,7 +92,12 @@ pub(crate) fn length(length: usize) -> [u8; 6] {
     bytes
 }
 
-pub(crate) fn kind(kind: Kind) -> u8 {
+/// How a record begins that is done: version, state and kind.
+pub(crate) fn done(as_kind: Kind) -> [u8; 3] {
+    [1, 3, kind(as_kind)]
+}
+
+fn kind(kind: Kind) -> u8 {
     match kind {
         Kind::Value => 1,
         Kind::Error => 2,
@@ -149,9 +160,10 @@ mod tests {
         for kind in [Kind::None, Kind::Value, Kind::Error] {
             let mut record = record.clone();
             record.head.kind = kind;
+            record.head.state = State::Done;
             bytes.clear();
             record.encode(&mut bytes);
-            assert_eq!(bytes[2], super::kind(kind));
+            assert_eq!(bytes[..3], done(kind));
         }
     }
 

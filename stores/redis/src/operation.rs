@@ -60,24 +60,23 @@ impl Operation {
         match &self.request {
             Request::Claim(claim) => {
                 let template = layout::template(claim);
-                let mut command = scripts.claim.call(key, 3, template.len() + 40);
-                command.arg(layout::lease(claim.lease)).arg(Retention::running(claim).millis());
-                command.arg(template);
+                let mut command = scripts.claim.call(key, 4, template.len() + 60);
+                command.arg(layout::lease(claim.lease));
+                command.arg(layout::kept(claim.ttl, Retention::running(claim)));
+                command.arg(&template[..layout::FRONT]).arg(&template[layout::FRONT..]);
                 command
             }
             Request::Complete(complete) => {
                 let (digest, result, function) = (&complete.digest, &complete.result, &complete.function);
-                let mut said = [0; 49];
-                said[..16].copy_from_slice(&complete.attempt.to_bytes());
-                said[16..22].copy_from_slice(&layout::length(digest.len()));
-                said[28..34].copy_from_slice(&layout::length(function.len()));
-                said[34] = layout::kind(complete.kind);
-                said[35..43].copy_from_slice(&layout::micros(complete.ttl).to_be_bytes());
-                said[43..].copy_from_slice(&layout::length(result.len()));
+                let (zero, one) = (layout::length(0), layout::length(digest.len()));
+                let before = [one, zero, layout::length(function.len())].concat();
                 let same = [digest.as_slice(), function.as_bytes()].concat();
-                let mut command = scripts.complete.call(key, 5, said.len() + same.len() + result.len() + 40);
-                command.arg(digest.len()).arg(Retention::after(complete.ttl).millis());
-                command.arg(&said).arg(same).arg(&**result);
+                let mut head = layout::done(complete.kind).to_vec();
+                head.extend_from_slice(digest.len().to_string().as_bytes());
+                let mut command = scripts.complete.call(key, 7, same.len() + result.len() + 120);
+                command.arg(head).arg(layout::kept(complete.ttl, Retention::after(complete.ttl)));
+                command.arg(&complete.attempt.to_bytes()).arg(before).arg(same);
+                command.arg([one, layout::length(result.len())].concat()).arg(&**result);
                 command
             }
             Request::Release { attempt, .. } | Request::Interrupt { attempt, .. } => {

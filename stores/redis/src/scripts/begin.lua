@@ -1,5 +1,5 @@
 local call, pcall, pack, unpacked = redis.call, redis.pcall, struct.pack, struct.unpack
-local byte, sub, unpack = string.byte, string.sub, unpack
+local byte, sub, find, keys, argv = string.byte, string.sub, string.find, KEYS, ARGV
 -- The keys of what has ended.
 local ended = {}
 local never, moment = '\255\255\255\255\255\255\255\255', nil

@@ -1,10 +1,10 @@
 -- Nothing is there: the attempt runs. Anything else is returned as it is, and when: but what is done, which the server
 -- removes by itself when it expires, without the time.
--- For all keys: the lease in microseconds, the retention in milliseconds (0: for ever). For each: `record` is one without
--- fence, generation, lease and moments.
-local lease, retention = ARGV[1], ARGV[2]
-local stamps, moments
-local function each(key, found, record)
+-- For all keys: the lease in microseconds; the ttl (8 bytes) and the retention in milliseconds (0: for ever). For each: a
+-- record up to the fence, and from the lengths on.
+local lease, ttl, retention = argv[1], sub(argv[2], 1, 8), sub(argv[2], 9)
+local middle
+local function each(key, found, last)
   if found and byte(found, 2) == 3 then
     return found
   end
@@ -12,13 +12,13 @@ local function each(key, found, record)
   if found then
     return {found, now}
   end
-  if not stamps then
+  if not middle then
     local at, ends = pack('>I8', now), now + lease
     ends = ends < 9007199254740992 and pack('>I8', ends) or never
-    stamps = at .. at .. '\0\0\0\0\0\0\0\0' .. ends
-    moments = at .. at .. never .. (retention == '0' and never or pack('>I8', now + retention * 1000))
+    middle = at .. at .. '\0\0\0\0\0\0\0\0' .. ends .. ttl .. at .. at .. never
+      .. (retention == '0' and never or pack('>I8', now + retention * 1000))
   end
-  record = sub(record, 1, 28) .. stamps .. sub(record, 29, 36) .. moments .. sub(record, 37)
+  local record = argv[last + 1] .. middle .. argv[last + 2]
   local made
   if retention == '0' then
     made = call('SET', key, record, 'NX')

@@ -1,8 +1,8 @@
 -- The attempt runs: it is released, interrupted, or its lease starts anew. Anything else is returned as it is, and when.
 -- For all keys: what, `release`, `interrupt` or `renew`; the lease in microseconds. For each: the attempt.
-local what, lease = ARGV[1], ARGV[2]
-local function each(key, found, attempt)
-  local now = now()
+local what, lease = argv[1], argv[2]
+local function each(key, found, last)
+  local now, attempt = now(), argv[last + 1]
   found = found or call('GET', key)
   if not (found and sub(found, 1, 2) == '\1\0' and sub(found, 5, 20) == attempt and unpacked('>I8', found, 93) > now) then
     return {found, now}

@@ -2,9 +2,9 @@
 -- For all keys: what is replaced, the `head` or the `whole`, or whether it is `gone`; the retention in milliseconds (0: for
 -- ever). For each: `before` is the head that was found (empty: nothing), `after` what comes in its place, `tell` is `1` where
 -- those who wait are told.
-local what, retention = ARGV[1], ARGV[2]
-local function each(key, found, before, after, tell)
-  local now = now()
+local what, retention = argv[1], argv[2]
+local function each(key, found, last)
+  local now, before, after, tell = now(), argv[last + 1], argv[last + 2], argv[last + 3]
   found = found or call('GET', key)
   if sub(found or '', 1, 142) ~= before then
     return {found, now}
