@@ -11,6 +11,7 @@ use redis::{RedisResult, Value};
 use crate::cluster::{self, Cluster};
 use crate::core::{Core, Settings, Way};
 use crate::failure::{Failure, Remedy};
+use crate::lanes::Lanes;
 use crate::link;
 use crate::options::{RedisStoreBuilder, Servers};
 use crate::queue::Queue;
@@ -81,6 +82,11 @@ async fn way(
         Servers::One(client) => {
             let connection = patiently(limit, || link::connect(client.clone(), limit)).await?;
             let queue = Arc::new(Queue::default());
+            // Who waits for replicas waits longer than a thread takes to be woken.
+            let lanes = (settings.wait_replicas == 0).then(|| {
+                let (queue, scripts) = (Arc::clone(&queue), Arc::clone(scripts));
+                Box::new(Lanes::new(client.clone(), queue, scripts, settings, name.clone()))
+            });
             let task = link::run(
                 Arc::clone(&queue),
                 Arc::clone(scripts),
@@ -93,7 +99,7 @@ async fn way(
                 task.await;
                 Ok(Reply::Record(None))
             }));
-            Ok(Way::One(queue))
+            Ok(Way::One(queue, lanes))
         }
         Servers::Cluster(client) => {
             let connection = patiently(limit, || cluster::connect(client.clone(), limit)).await?;
@@ -127,7 +133,7 @@ async fn servers(core: &Core) -> Result<Vec<Server>, Failure> {
     let info = redis::cmd("INFO");
     let config = redis::cmd("CONFIG").arg("GET").arg(&ASKED).take();
     match &core.way {
-        Way::One(_) => {
+        Way::One(..) => {
             let info = core.command(info, None).await.unwrap_or(Err(Failure::Gone));
             let config = core.command(config, None).await.unwrap_or(Err(Failure::Gone));
             Ok(vec![Server::new(allowed(info)?, allowed(config)?)])

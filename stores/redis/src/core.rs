@@ -9,6 +9,7 @@ use redis::{Cmd, Value};
 
 use crate::cluster::{Cluster, Node};
 use crate::failure::Failure;
+use crate::lanes::Lanes;
 use crate::operation::Operation;
 use crate::queue::{Asks, Job, Queue};
 use crate::scripts::Scripts;
@@ -39,7 +40,8 @@ pub(crate) fn deadline(limit: Duration) -> Instant {
 /// The way to the server, or to the servers.
 #[derive(Debug)]
 pub(crate) enum Way {
-    One(Arc<Queue>),
+    /// One server, and the connections of the application's runtimes to it.
+    One(Arc<Queue>, Option<Box<Lanes>>),
     Cluster(Cluster),
 }
 
@@ -79,7 +81,16 @@ impl Core {
         let job =
             Job { command, asks, until: self.settings.until(), lost: false, alone: false, failed: None };
         match &self.way {
-            Way::One(queue) => queue.push(job),
+            Way::One(queue, lanes) => {
+                let left = match lanes {
+                    // What the store itself wants to know has time.
+                    Some(lanes) if matches!(job.asks, Asks::Request(..)) => lanes.push(job),
+                    _ => Some(job),
+                };
+                if let Some(job) = left {
+                    queue.push(job);
+                }
+            }
             Way::Cluster(cluster) => cluster.push(job),
         }
     }
@@ -87,7 +98,12 @@ impl Core {
     /// Nobody asks any more.
     pub(crate) fn close(&self) {
         match &self.way {
-            Way::One(queue) => queue.close(),
+            Way::One(queue, lanes) => {
+                if let Some(lanes) = lanes {
+                    lanes.close();
+                }
+                queue.leave();
+            }
             // Its tasks end by themselves.
             Way::Cluster(_) => {}
         }

@@ -23,7 +23,8 @@
 //! else is decided by the protocol's own transitions, and written if the record is still what it was. Time is the
 //! server's.
 //!
-//! Connections are driven by the library's own thread. What many callers ask at the same time goes out in one write over
+//! Connections are driven by the library's own thread, and one more by each runtime of several threads that asks often:
+//! what its tasks ask wakes no other thread. What fails there is asked again over the library's own. What many callers ask at the same time goes out in one write over
 //! one connection, in the order in which it was asked. A connection that breaks is made again, and what was sent and not
 //! answered is asked again until the time limit. Who waits is told by a message, on a connection of its own; messages that
 //! are lost cost a look every two seconds.
@@ -31,10 +32,13 @@
 //! * Clones of a store, and what [`RedisStore::with_namespace`] gives, share the connections.
 //! * A forked child must not use the library before it starts another program (`exec`): threads do not come along.
 
+mod batch;
 mod cluster;
 mod connect;
 mod core;
 mod failure;
+mod lane;
+mod lanes;
 mod layout;
 mod link;
 mod operation;

@@ -17,15 +17,12 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, RedisResult, Value};
 use tokio::time::sleep_until;
 
+use crate::batch::{self, BATCH, answers, together};
 use crate::core::Settings;
 use crate::failure::{Failure, Remedy};
-use crate::queue::{Asks, Job, Queue, Replicas};
-use crate::scripts::{self, Scripts};
+use crate::queue::{Job, Queue, Replicas};
+use crate::scripts::Scripts;
 
-/// How many commands go out at once at most.
-const BATCH: usize = 32;
-/// What has more bytes goes as a command of its own.
-const SMALL: usize = 16 << 10;
 /// How many such batches are under way at most: what comes meanwhile goes out together.
 const UNDER_WAY: usize = 2;
 /// How long to wait before a server is asked again that is not there or not ready.
@@ -219,10 +216,7 @@ impl Link {
         let commands = together(jobs);
         let mut pipeline = Pipeline::with_capacity(commands.len() + 1);
         for jobs in &commands {
-            pipeline.add_command(match &jobs[..] {
-                [job] => job.command.clone(),
-                jobs => scripts::joined(jobs.iter().map(|job| &job.command)),
-            });
+            pipeline.add_command(batch::command(jobs));
         }
         if follows {
             pipeline.add_command(wait(self.settings.wait_replicas, self.settings.time_limit));
@@ -264,7 +258,7 @@ impl Link {
                 again.extend(jobs.into_iter().flatten().map(Job::alone));
                 continue;
             }
-            let answers = answers(value, &jobs);
+            let answers = answers(value, jobs.len(), jobs.iter().flatten());
             for (job, value) in jobs.into_iter().zip(answers) {
                 let Some(job) = job else { continue };
                 match value {
@@ -338,37 +332,6 @@ impl Link {
     }
 }
 
-/// Puts those together that can be one command. What is asked about one record stays apart, and in its order: what is read
-/// for one must not be written by another.
-fn together(jobs: Vec<Job>) -> Vec<Vec<Job>> {
-    let joins = |job: &Job| !job.alone && scripts::size(&job.command) <= SMALL;
-    let mut commands: Vec<Vec<Job>> = Vec::with_capacity(jobs.len());
-    for job in jobs {
-        let key = scripts::key(&job.command);
-        let before = commands
-            .iter()
-            .rposition(|others| others.iter().any(|other| scripts::key(&other.command) == key));
-        let mut after =
-            commands.iter_mut().skip(before.map_or(0, |before| before + 1)).filter(|_| joins(&job));
-        match after.find(|others| joins(&others[0]) && scripts::same(&others[0].command, &job.command)) {
-            Some(others) => others.push(job),
-            None => commands.push(vec![job]),
-        }
-    }
-    commands
-}
-
-/// What one command answers to each of its jobs.
-fn answers(value: Value, jobs: &[Option<Job>]) -> Vec<Value> {
-    let script = jobs.iter().flatten().any(|job| matches!(job.asks, Asks::Request(..)));
-    match value {
-        Value::Array(answers) if script && answers.len() == jobs.len() => answers,
-        value if jobs.len() == 1 => vec![value],
-        // None that a script returns.
-        _ => vec![Value::Nil; jobs.len()],
-    }
-}
-
 /// Waits until so many replicas have what was written.
 pub(crate) fn wait(replicas: u32, time_limit: Duration) -> Cmd {
     let mut wait = redis::cmd("WAIT");
@@ -406,29 +369,7 @@ pub(crate) fn retry(mut job: Job, failure: Failure, scripts: &Scripts) -> Option
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Jobs that claim, complete and sign twelve records in no order, and some of the store's own commands. The last
-    /// argument is the job's number.
-    fn jobs(random: &mut impl FnMut(usize) -> usize) -> Vec<Job> {
-        let scripts = Scripts::new(false);
-        let job = |number: usize| {
-            let script = [&scripts.claim, &scripts.complete, &scripts.sign][random(3)];
-            let mut command = match random(10) {
-                0 => redis::cmd("GET"),
-                _ => script.call(&[b'a' + random(12) as u8], 3, 8),
-            };
-            command.arg(random(2)).arg("the same").arg(number);
-            Job {
-                command,
-                asks: Asks::Command(oneshot::channel().0, None),
-                until: Instant::now(),
-                lost: false,
-                alone: number % 7 == 0,
-                failed: None,
-            }
-        };
-        (0..64).map(job).collect()
-    }
+    use crate::queue::Asks;
 
     #[test]
     fn nobody_waits_for_a_task_that_has_ended() {
@@ -450,42 +391,5 @@ mod tests {
         for asked in [before, ask()] {
             assert!(matches!(asked.recv(), Ok(Err(Failure::Gone))));
         }
-    }
-
-    fn number(job: &Job) -> usize {
-        let last = job.command.args_iter().last();
-        let Some(redis::Arg::Simple(number)) = last else { panic!("{last:?}") };
-        std::str::from_utf8(number).unwrap().parse().unwrap()
-    }
-
-    #[test]
-    fn what_is_asked_about_one_record_stays_apart_and_in_its_order() {
-        let mut seed = 7_u64;
-        let mut random = |below: usize| {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            (seed >> 33) as usize % below
-        };
-        let mut joined = 0;
-        for _ in 0..1_000 {
-            let commands = together(jobs(&mut random));
-            let mut all: Vec<_> = commands.iter().flatten().map(number).collect();
-            let mut last = BTreeMap::new();
-            for jobs in &commands {
-                let keys: Vec<_> = jobs.iter().map(|job| scripts::key(&job.command)).collect();
-                if let [first, others @ ..] = &jobs[..] {
-                    assert!(others.iter().all(|job| scripts::same(&first.command, &job.command)));
-                    assert!(others.is_empty() || jobs.iter().all(|job| !job.alone));
-                }
-                for (at, (job, key)) in jobs.iter().zip(&keys).enumerate() {
-                    assert!(jobs.len() == 1 || key.is_some() && !keys[..at].contains(key), "twice in one");
-                    let before = key.and_then(|key| last.insert(key.to_vec(), number(job)));
-                    assert!(before < Some(number(job)), "{before:?} before {}", number(job));
-                }
-                joined += jobs.len() - 1;
-            }
-            all.sort_unstable();
-            assert!(all.into_iter().eq(0..64), "each once");
-        }
-        assert!(joined > 10_000, "{joined}");
     }
 }

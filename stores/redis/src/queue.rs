@@ -68,6 +68,11 @@ impl Job {
         }
     }
 
+    /// Since when it is asked, by how long it may take.
+    pub(crate) fn since(&self, limit: Duration) -> Instant {
+        self.until.checked_sub(limit).unwrap_or(self.until)
+    }
+
     /// Whether it may write, so that replicas have to follow.
     pub(crate) fn writes(&self) -> bool {
         match &self.asks {
@@ -132,6 +137,11 @@ pub(crate) struct Replicas {
 }
 
 impl Replicas {
+    /// None is waited for.
+    pub(crate) fn none() -> Self {
+        Replicas { wanted: 0, have: 0 }
+    }
+
     /// What `WAIT` has answered; it failed if it is not a number.
     pub(crate) fn new(wanted: u32, answer: Option<&Value>) -> Self {
         let have = match answer {
@@ -148,21 +158,29 @@ impl Replicas {
 }
 
 /// The jobs that wait, in the order in which they came.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Queue {
     state: Mutex<State>,
     filled: Notify,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     jobs: VecDeque<Job>,
     /// Whoever sends sleeps until something comes.
     idle: bool,
-    /// Nobody asks any more.
-    closed: bool,
+    /// How many may still ask.
+    askers: usize,
     /// Nobody sends any more.
     dead: bool,
+}
+
+impl Default for Queue {
+    /// With one who asks.
+    fn default() -> Self {
+        let state = State { jobs: VecDeque::new(), idle: false, askers: 1, dead: false };
+        Queue { state: Mutex::new(state), filled: Notify::new() }
+    }
 }
 
 impl Queue {
@@ -193,6 +211,21 @@ impl Queue {
         let mut state = self.lock();
         for job in jobs.rev() {
             state.jobs.push_front(job);
+        }
+    }
+
+    /// Takes over what was asked elsewhere and not answered: it has waited longer than everything else.
+    pub(crate) fn take_over(&self, jobs: Vec<Job>) {
+        let mut state = self.lock();
+        if state.dead {
+            drop(state);
+            return jobs.into_iter().for_each(|job| job.give_up(Failure::Gone));
+        }
+        let wake = !jobs.is_empty() && std::mem::take(&mut state.idle);
+        jobs.into_iter().rev().for_each(|job| state.jobs.push_front(job));
+        drop(state);
+        if wake {
+            self.filled.notify_one();
         }
     }
 
@@ -232,12 +265,17 @@ impl Queue {
 
     /// Whether nobody asks any more.
     pub(crate) fn is_closed(&self) -> bool {
-        self.lock().closed
+        self.lock().askers == 0
     }
 
-    /// The last handle is gone.
-    pub(crate) fn close(&self) {
-        self.lock().closed = true;
+    /// One more may ask, until [`Queue::leave`].
+    pub(crate) fn join(&self) {
+        self.lock().askers += 1;
+    }
+
+    /// One who could ask does so no more; after the last one it is closed.
+    pub(crate) fn leave(&self) {
+        self.lock().askers -= 1;
         self.filled.notify_one();
     }
 

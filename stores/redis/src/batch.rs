@@ -1,0 +1,159 @@
+//! What goes out together: what many callers ask at the same time is one write, and what they ask of the same script is
+//! one command.
+
+use std::collections::{HashSet, VecDeque};
+
+use redis::{Cmd, Value};
+
+use crate::queue::{Asks, Job};
+use crate::scripts;
+
+/// How many commands go out at once at most.
+pub(crate) const BATCH: usize = 32;
+/// What has more bytes goes as a command of its own.
+const SMALL: usize = 16 << 10;
+
+/// Whether others may be asked with it.
+fn joins(job: &Job) -> bool {
+    !job.alone && scripts::size(&job.command) <= SMALL
+}
+
+/// Puts those together that can be one command. What is asked about one record stays apart, and in its order: what is read
+/// for one must not be written by another.
+pub(crate) fn together(jobs: Vec<Job>) -> Vec<Vec<Job>> {
+    let mut commands: Vec<Vec<Job>> = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        let key = scripts::key(&job.command);
+        let before = commands
+            .iter()
+            .rposition(|others| others.iter().any(|other| scripts::key(&other.command) == key));
+        let mut after =
+            commands.iter_mut().skip(before.map_or(0, |before| before + 1)).filter(|_| joins(&job));
+        match after.find(|others| joins(&others[0]) && scripts::same(&others[0].command, &job.command)) {
+            Some(others) => others.push(job),
+            None => commands.push(vec![job]),
+        }
+    }
+    commands
+}
+
+/// Takes the first job, and those after it that one command asks with it; the others keep their order.
+pub(crate) fn take_together(jobs: &mut VecDeque<Job>) -> Vec<Job> {
+    let Some(first) = jobs.pop_front() else { return Vec::new() };
+    let mut taken = vec![first];
+    if !joins(&taken[0]) {
+        return taken;
+    }
+    let mut passed = HashSet::new();
+    passed.extend(scripts::key(&taken[0].command).map(<[u8]>::to_vec));
+    let mut left = VecDeque::with_capacity(jobs.len());
+    while let Some(job) = jobs.pop_front() {
+        let new = scripts::key(&job.command).is_none_or(|key| passed.insert(key.to_vec()));
+        if new && joins(&job) && scripts::same(&taken[0].command, &job.command) {
+            taken.push(job);
+        } else {
+            left.push_back(job);
+        }
+        if taken.len() == BATCH {
+            break;
+        }
+    }
+    left.append(jobs);
+    *jobs = left;
+    taken
+}
+
+/// What one command answers to each of so many jobs, of which these are still there.
+pub(crate) fn answers<'a>(value: Value, count: usize, jobs: impl IntoIterator<Item = &'a Job>) -> Vec<Value> {
+    let script = jobs.into_iter().any(|job| matches!(job.asks, Asks::Request(..)));
+    match value {
+        Value::Array(answers) if script && answers.len() == count => answers,
+        value if count == 1 => vec![value],
+        // None that a script returns.
+        _ => vec![Value::Nil; count],
+    }
+}
+
+/// The command that asks all of these.
+pub(crate) fn command(jobs: &[Job]) -> Cmd {
+    match jobs {
+        [job] => job.command.clone(),
+        jobs => scripts::joined(jobs.iter().map(|job| &job.command)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Instant;
+
+    use super::*;
+    use crate::scripts::Scripts;
+
+    /// Jobs that claim, complete and sign twelve records in no order, and some of the store's own commands. The last
+    /// argument is the job's number.
+    fn jobs(random: &mut impl FnMut(usize) -> usize) -> Vec<Job> {
+        let scripts = Scripts::new(false);
+        let job = |number: usize| {
+            let script = [&scripts.claim, &scripts.complete, &scripts.sign][random(3)];
+            let mut command = match random(10) {
+                0 => redis::cmd("GET"),
+                _ => script.call(&[b'a' + random(12) as u8], 3, 8),
+            };
+            command.arg(random(2)).arg("the same").arg(number);
+            Job {
+                command,
+                asks: Asks::Command(oneshot::channel().0, None),
+                until: Instant::now(),
+                lost: false,
+                alone: number % 7 == 0,
+                failed: None,
+            }
+        };
+        (0..64).map(job).collect()
+    }
+
+    fn number(job: &Job) -> usize {
+        let last = job.command.args_iter().last();
+        let Some(redis::Arg::Simple(number)) = last else { panic!("{last:?}") };
+        std::str::from_utf8(number).unwrap().parse().unwrap()
+    }
+
+    #[test]
+    fn what_is_asked_about_one_record_stays_apart_and_in_its_order() {
+        let mut seed = 7_u64;
+        let mut random = |below: usize| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (seed >> 33) as usize % below
+        };
+        /// One command after the other, as long as there is something.
+        fn one_by_one(jobs: Vec<Job>) -> Vec<Vec<Job>> {
+            let mut jobs = VecDeque::from(jobs);
+            let take = || Some(take_together(&mut jobs)).filter(|jobs| !jobs.is_empty());
+            std::iter::from_fn(take).collect()
+        }
+        let mut joined = 0;
+        for round in 0..1_000 {
+            let commands = [together, one_by_one][round % 2](jobs(&mut random));
+            assert!(round % 2 == 0 || commands.iter().all(|jobs| jobs.len() <= BATCH));
+            let mut all: Vec<_> = commands.iter().flatten().map(number).collect();
+            let mut last = BTreeMap::new();
+            for jobs in &commands {
+                let keys: Vec<_> = jobs.iter().map(|job| scripts::key(&job.command)).collect();
+                if let [first, others @ ..] = &jobs[..] {
+                    assert!(others.iter().all(|job| scripts::same(&first.command, &job.command)));
+                    assert!(others.is_empty() || jobs.iter().all(|job| !job.alone));
+                }
+                for (at, (job, key)) in jobs.iter().zip(&keys).enumerate() {
+                    assert!(jobs.len() == 1 || key.is_some() && !keys[..at].contains(key), "twice in one");
+                    let before = key.and_then(|key| last.insert(key.to_vec(), number(job)));
+                    assert!(before < Some(number(job)), "{before:?} before {}", number(job));
+                }
+                joined += jobs.len() - 1;
+            }
+            all.sort_unstable();
+            assert!(all.into_iter().eq(0..64), "each once");
+        }
+        assert!(joined > 10_000, "{joined}");
+    }
+}

@@ -1,0 +1,186 @@
+//! What tasks ask goes over a connection of their own runtime: whatever becomes of that, they are answered.
+
+mod common;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use common::*;
+use idem_redis::RedisStore;
+use idem_runtime::store::{Asked, Claim, Fault, Reply, Request, State, Store};
+use idem_servers::Redis;
+use redis::Connection;
+use tokio::runtime::{Builder, Runtime};
+
+/// A runtime whose only thread is easily held up.
+fn runtime() -> Runtime {
+    Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+}
+
+/// How many connections the server has, beside this one and those for messages.
+fn connections(beside: &mut Connection) -> usize {
+    let mut list = redis::cmd("CLIENT");
+    let list: String = list.arg("LIST").arg("TYPE").arg("normal").query(beside).unwrap();
+    list.lines().count() - 1
+}
+
+/// Asks on a thread of the runtime; does not wait for the answers.
+fn ask_there(runtime: &Runtime, store: &RedisStore, claims: &[Claim]) -> Vec<Asked> {
+    let (store, claims) = (store.clone(), claims.to_vec());
+    let ask = async move { claims.iter().map(|claim| store.ask(asked_claim(claim))).collect() };
+    runtime.block_on(runtime.spawn(ask)).unwrap()
+}
+
+fn claims(from: u64) -> Vec<Claim> {
+    (from..from + 20).map(|number| claim(token(number))).collect()
+}
+
+/// Asks until the runtime has a connection of its own.
+fn with_own_connection(runtime: &Runtime, store: &RedisStore, beside: &mut Connection) {
+    until("the store has its one, and an earlier store none any more", || connections(beside) == 1);
+    until("the runtime has one, too", || {
+        let claims = claims(u64::MAX - 20);
+        ask_there(runtime, store, &claims).into_iter().for_each(|asked| drop(wait(asked)));
+        connections(beside) == 2
+    });
+    // The server has it; the runtime is told in a moment.
+    let settle = [claim(token(u64::MAX))];
+    ask_there(runtime, store, &settle).into_iter().for_each(|asked| drop(wait(asked)));
+}
+
+/// Each was granted once.
+fn granted(store: &RedisStore, claims: &[Claim], asked: Vec<Asked>) {
+    for (claim, asked) in claims.iter().zip(asked) {
+        let Ok(Reply::Claimed(grant)) = wait(asked) else { panic!("claimed") };
+        let record = get(store, claim.token).unwrap();
+        assert_eq!((record.head.attempt, record.head.fence), (claim.attempt, grant.fence));
+        assert_eq!((record.head.number, record.head.state), (1, State::Running), "one attempt");
+    }
+}
+
+#[test]
+fn a_runtime_that_asks_often_has_a_connection_until_the_store_is_gone() {
+    let Some(server) = Redis::start() else { return };
+    let mut beside = server.connection();
+    let store = open(&server.url());
+    let single = Builder::new_current_thread().enable_all().build().unwrap();
+    single.block_on(async {
+        for number in 0..100 {
+            assert!(matches!(store.ask(asked_claim(&claim(token(number)))).await, Ok(Reply::Claimed(_))));
+        }
+    });
+    assert_eq!(connections(&mut beside), 1, "a runtime of one thread has none of its own");
+    let runtime = runtime();
+    with_own_connection(&runtime, &store, &mut beside);
+    let claims = claims(100);
+    granted(&store, &claims, ask_there(&runtime, &store, &claims));
+    assert_eq!(connections(&mut beside), 2);
+    drop(store);
+    until("the connections are closed", || connections(&mut beside) == 0);
+}
+
+#[test]
+fn a_connection_of_a_runtime_that_breaks_loses_nothing() {
+    let Some(server) = Redis::start() else { return };
+    let mut beside = server.connection();
+    let runtime = runtime();
+    for round in 1..6 {
+        let store = open(&server.url());
+        with_own_connection(&runtime, &store, &mut beside);
+        let claims = claims(round * 100);
+        let asked = ask_there(&runtime, &store, &claims);
+        redis::cmd("CLIENT").arg("KILL").arg("SKIPME").arg("yes").exec(&mut beside).unwrap();
+        granted(&store, &claims, asked);
+    }
+}
+
+#[test]
+fn a_runtime_that_stands_still_holds_no_request_up() {
+    let Some(server) = Redis::start() else { return };
+    let mut beside = server.connection();
+    let store = open(&server.url());
+    let runtime = runtime();
+    with_own_connection(&runtime, &store, &mut beside);
+    for round in 1..4 {
+        let (store, claims) = (store.clone(), claims(round * 100));
+        // Blocks the thread that the connection needs.
+        let blocks = async move {
+            let asked = claims.iter().map(|claim| store.ask(asked_claim(claim))).collect();
+            granted(&store, &claims, asked);
+        };
+        runtime.block_on(runtime.spawn(blocks)).unwrap();
+    }
+}
+
+#[test]
+fn a_runtime_that_ends_leaves_what_it_asked_to_the_store() {
+    let Some(server) = Redis::start() else { return };
+    let mut beside = server.connection();
+    for round in 1..6 {
+        let store = open(&server.url());
+        let runtime = runtime();
+        with_own_connection(&runtime, &store, &mut beside);
+        let claims = claims(round * 100);
+        server.freeze();
+        let asked = ask_there(&runtime, &store, &claims);
+        drop(runtime);
+        server.thaw();
+        granted(&store, &claims, asked);
+    }
+}
+
+#[test]
+fn a_runtimes_connection_survives_a_server_that_forgets_its_scripts() {
+    let Some(server) = Redis::start() else { return };
+    let mut beside = server.connection();
+    let store = open(&server.url());
+    let runtime = runtime();
+    with_own_connection(&runtime, &store, &mut beside);
+    for round in 1..6 {
+        redis::cmd("SCRIPT").arg("FLUSH").exec(&mut beside).unwrap();
+        let claims = claims(round * 100);
+        granted(&store, &claims, ask_there(&runtime, &store, &claims));
+    }
+    assert_eq!(connections(&mut beside), 2);
+}
+
+#[test]
+fn a_server_that_stands_still_is_given_up_in_time_by_a_runtimes_connection_too() {
+    const LIMIT: Duration = Duration::from_millis(400);
+    let Some(server) = Redis::start() else { return };
+    let mut beside = server.connection();
+    let store = open(&format!("{}?time_limit=400ms", server.url()));
+    let runtime = runtime();
+    with_own_connection(&runtime, &store, &mut beside);
+    let claims = claims(100);
+    server.freeze();
+    let asked_at = Instant::now();
+    for asked in ask_there(&runtime, &store, &claims) {
+        assert_eq!(wait(asked).unwrap_err().fault(), Fault::Lost);
+    }
+    assert!(asked_at.elapsed() >= LIMIT);
+    server.thaw();
+    let asked = ask_there(&runtime, &store, &claims);
+    granted(&store, &claims, asked);
+}
+
+#[test]
+fn what_a_runtime_asked_is_done_though_the_store_is_dropped() {
+    let Some(server) = Redis::start() else { return };
+    let mut beside = server.connection();
+    let runtime = runtime();
+    let store = open(&server.url());
+    with_own_connection(&runtime, &store, &mut beside);
+    let claims = claims(100);
+    for (claim, asked) in claims.iter().zip(ask_there(&runtime, &store, &claims)) {
+        let Ok(Reply::Claimed(grant)) = wait(asked) else { panic!("claimed") };
+        let (store, complete) = (store.clone(), Arc::new(complete(claim, grant, b"one")));
+        let ask = async move { drop(store.ask(Request::Complete(complete))) };
+        runtime.block_on(runtime.spawn(ask)).unwrap();
+    }
+    drop((store, runtime));
+    let store = open(&server.url());
+    for claim in &claims {
+        until("it is done", || get(&store, claim.token).unwrap().head.state == State::Done);
+    }
+}
