@@ -125,9 +125,9 @@ impl Lane {
         self.filled.notify_one();
     }
 
-    /// The next command, and its number; nothing means that enough is under way, or that the sender is told when something
-    /// comes.
-    fn take(&self) -> Option<(u64, Cmd)> {
+    /// The next command, its number, and how many it asks for; nothing means that enough is under way, or that the sender
+    /// is told when something comes.
+    fn take(&self) -> Option<(u64, Cmd, usize)> {
         let mut state = self.lock();
         let under_way = state.flights.values().map(|(jobs, _)| jobs.len()).sum::<usize>();
         if state.flights.len() >= UNDER_WAY && under_way >= FEW {
@@ -141,8 +141,9 @@ impl Lane {
         let command = batch::command(&jobs);
         let number = state.next;
         state.next += 1;
+        let count = jobs.len();
         state.flights.insert(number, (jobs, Instant::now()));
-        Some((number, command))
+        Some((number, command, count))
     }
 
     /// A command was answered, or will not be; false when this is the end. What was given to the store's own connection
@@ -269,9 +270,12 @@ impl Lane {
     }
 
     async fn send(&self, connection: MultiplexedConnection) {
+        // Whether many ask at once.
+        let mut many = false;
         let mut flights = FuturesUnordered::<Pin<Box<dyn Future<Output = Answered> + Send>>>::new();
         loop {
-            while let Some((number, command)) = self.take() {
+            while let Some((number, command, count)) = self.take() {
+                many = count > 1;
                 let mut connection = connection.clone();
                 flights
                     .push(Box::pin(async move { (number, connection.send_packed_command(&command).await) }));
@@ -282,8 +286,10 @@ impl Lane {
             tokio::select! {
                 biased;
                 Some(answered) = flights.next() => if !self.landed(answered) { return },
-                // Whoever was woken with the one who asks asks first, too: what they ask goes out together.
-                () = self.filled.notified() => tokio::task::yield_now().await,
+                () = self.filled.notified() => if many {
+                    // Whoever was woken with the one who asks asks first, too: what they ask goes out together.
+                    tokio::task::yield_now().await;
+                }
             }
         }
     }
