@@ -14,8 +14,17 @@ pub(crate) struct Script {
 }
 
 impl Script {
-    fn new(each: &str, sharded: bool) -> Self {
-        let source = [include_str!("scripts/begin.lua"), each, include_str!("scripts/end.lua")].concat();
+    /// What is done for all keys, and after a line that says so what is done for each.
+    fn new(own: &str, sharded: bool) -> Self {
+        let (once, each) = own.split_once("-- Each:\n").unwrap_or((own, ""));
+        let source = [
+            include_str!("scripts/begin.lua"),
+            once,
+            include_str!("scripts/each.lua"),
+            each,
+            include_str!("scripts/end.lua"),
+        ];
+        let source = source.concat();
         // In a cluster a message is told to the nodes of its slot alone.
         let source = if sharded { source.replace("'PUBLISH'", "'SPUBLISH'") } else { source };
         let hash = redis::Script::new(&source).get_hash().to_owned();

@@ -1,4 +1,3 @@
 -- The record as it is, and when.
-local function each(key, found)
-  return {found or call('GET', key), now()}
-end
+-- Each:
+  answer = {found or call('GET', key), now()}

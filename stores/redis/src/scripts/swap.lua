@@ -2,27 +2,27 @@
 -- For all keys: what is replaced, the `head` or the `whole`, or whether it is `gone`; the retention in milliseconds (0: for
 -- ever). For each: `before` is the head that was found (empty: nothing), `after` what comes in its place, `tell` is `1` where
 -- those who wait are told.
-local what, retention = argv[1], argv[2]
-local function each(key, found, last)
-  local now, before, after, tell = now(), argv[last + 1], argv[last + 2], argv[last + 3]
+local what, retention, now = argv[1], argv[2], now()
+-- Each:
+  local before, after, tell = argv[last + 1], argv[last + 2], argv[last + 3]
   found = found or call('GET', key)
-  if sub(found or '', 1, 142) ~= before then
-    return {found, now}
-  end
-  if what == 'gone' then
-    call('DEL', key)
-  else
-    if what == 'head' then
-      after = after .. sub(found, 143)
-    end
-    if retention == '0' then
-      call('SET', key, after)
+  if sub(found or '', 1, 142) == before then
+    if what == 'gone' then
+      call('DEL', key)
     else
-      call('SET', key, after, 'PX', retention)
+      if what == 'head' then
+        after = after .. sub(found, 143)
+      end
+      if retention == '0' then
+        call('SET', key, after)
+      else
+        call('SET', key, after, 'PX', retention)
+      end
     end
+    if tell == '1' then
+      ended[#ended + 1] = key
+    end
+    answer = now
+  else
+    answer = {found, now}
   end
-  if tell == '1' then
-    ended[#ended + 1] = key
-  end
-  return now
-end

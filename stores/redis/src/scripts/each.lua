@@ -1,0 +1,2 @@
+for at = 1, #keys do
+  local key, found, answer = keys[at], all[at], nil
