@@ -11,7 +11,7 @@ use crate::scripts;
 /// How many commands go out at once at most.
 pub(crate) const BATCH: usize = 32;
 /// What has more bytes goes as a command of its own.
-const SMALL: usize = 16 << 10;
+pub(crate) const SMALL: usize = 16 << 10;
 
 /// Whether others may be asked with it.
 fn joins(job: &Job) -> bool {
@@ -104,6 +104,7 @@ mod tests {
             Job {
                 command,
                 asks: Asks::Command(oneshot::channel().0, None),
+                since: Instant::now(),
                 until: Instant::now(),
                 lost: false,
                 alone: number % 7 == 0,

@@ -82,8 +82,9 @@ async fn way(
         Servers::One(client) => {
             let connection = patiently(limit, || link::connect(client.clone(), limit)).await?;
             let queue = Arc::new(Queue::default());
-            // Who waits for replicas waits longer than a thread takes to be woken.
-            let lanes = (settings.wait_replicas == 0).then(|| {
+            // Who waits for replicas waits longer than a thread takes to be woken; and where a panic ends the process,
+            // no runtime is tried that may be without I/O.
+            let lanes = (settings.wait_replicas == 0 && cfg!(panic = "unwind")).then(|| {
                 let (queue, scripts) = (Arc::clone(&queue), Arc::clone(scripts));
                 Box::new(Lanes::new(client.clone(), queue, scripts, settings, name.clone()))
             });

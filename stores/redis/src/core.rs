@@ -58,7 +58,7 @@ impl Core {
     /// Starts a request about one record.
     pub(crate) fn ask(&self, request: Request, key: Vec<u8>, name: &Text) -> Pending {
         let (responder, pending) = Pending::channel(name.clone());
-        let operation = Box::new(Operation::new(request, key, self.settings.largest));
+        let operation = Box::new(Operation::new(request, key, self.settings));
         match operation.start(&self.scripts) {
             Ok(command) => self.send(command, Asks::Request(operation, responder, name.clone())),
             Err(failure) => responder.answer(Err(failure.explain(name, false))),
@@ -78,8 +78,8 @@ impl Core {
     }
 
     fn send(&self, command: Cmd, asks: Asks) {
-        let job =
-            Job { command, asks, until: self.settings.until(), lost: false, alone: false, failed: None };
+        let (since, until) = (Instant::now(), self.settings.until());
+        let job = Job { command, asks, since, until, lost: false, alone: false, failed: None };
         match &self.way {
             Way::One(queue, lanes) => {
                 let left = match lanes {

@@ -116,10 +116,10 @@ impl Failure {
                      smaller arguments"
                 ),
             ),
-            Failure::Gone => StoreError::refused(
-                store,
-                "cannot be used any more: the task that talks with it has ended; connect again",
-            ),
+            Failure::Gone => {
+                let make = if lost { StoreError::lost } else { StoreError::refused };
+                make(store, "cannot be used any more: the task that talks with it has ended; connect again")
+            }
         }
     }
 }

@@ -6,11 +6,13 @@
 //! again. The protocol answers what is asked twice as it did the first time.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures_util::stream::{FuturesUnordered, StreamExt};
+use futures_util::FutureExt as _;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Cmd, RedisResult, Value};
 use tokio::sync::Notify;
@@ -18,14 +20,17 @@ use tokio::sync::Notify;
 use crate::batch::{self, answers, take_together};
 use crate::core::Settings;
 use crate::failure::{Failure, Remedy};
+use crate::link::CONNECT;
 use crate::queue::{Job, Queue, Replicas};
 use crate::scripts::Scripts;
 
 /// How many commands are under way at most, unless they ask for few: what comes meanwhile goes out together.
 const UNDER_WAY: usize = 2;
 const FEW: usize = 16;
-/// For how long an answer is waited for here, more or less.
+/// How long a request may wait here while the runtime stands still, more or less.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// And for how long the server may take.
+const SLOW: Duration = Duration::from_secs(1);
 /// After so many looks that found nothing under way the next one waits for something.
 const QUIET: u32 = 20;
 
@@ -41,11 +46,21 @@ pub(crate) struct Lane {
     queue: Arc<Queue>,
     scripts: Arc<Scripts>,
     settings: Settings,
+    /// Since when it is being made.
+    since: Instant,
 }
 
 #[derive(Debug, Default)]
 struct State {
     at: At,
+    /// Nothing can be sent on this runtime.
+    impossible: bool,
+    /// What came back is being looked at: what it leads to is still to be asked.
+    landing: bool,
+    /// It asks the store's own connection for nothing more.
+    left: bool,
+    /// The supervisor has asked the runtime to show that it moves.
+    nudged: bool,
     jobs: VecDeque<Job>,
     /// What is under way, by its number: what one command asks, and since when.
     flights: BTreeMap<u64, (Vec<Job>, Instant)>,
@@ -84,6 +99,13 @@ enum Seen {
     Over,
 }
 
+/// What an answer leads to: what is asked next, what the store's own connection is asked, and whether this one goes on.
+struct Read {
+    next: Vec<Job>,
+    elsewhere: Vec<Job>,
+    goes_on: bool,
+}
+
 type Answered = (u64, RedisResult<Value>);
 
 impl Lane {
@@ -96,6 +118,7 @@ impl Lane {
             queue,
             scripts,
             settings,
+            since: Instant::now(),
         }
     }
 
@@ -123,12 +146,14 @@ impl Lane {
     pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.filled.notify_one();
+        self.watched.notify_one();
     }
 
     /// The next command, its number, and how many it asks for; nothing means that enough is under way, or that the sender
     /// is told when something comes.
     fn take(&self) -> Option<(u64, Cmd, usize)> {
         let mut state = self.lock();
+        state.nudged = false;
         let under_way = state.flights.values().map(|(jobs, _)| jobs.len()).sum::<usize>();
         if state.flights.len() >= UNDER_WAY && under_way >= FEW {
             return None;
@@ -149,33 +174,52 @@ impl Lane {
     /// A command was answered, or will not be; false when this is the end. What was given to the store's own connection
     /// meanwhile is answered there.
     fn landed(&self, (number, answer): Answered) -> bool {
-        let Some((jobs, _)) = self.lock().flights.remove(&number) else { return true };
+        let jobs = {
+            let mut state = self.lock();
+            let Some((jobs, _)) = state.flights.remove(&number) else { return true };
+            state.landing = true;
+            jobs
+        };
+        let Read { next, elsewhere, goes_on } = self.read(jobs, answer);
+        self.queue.take_over(elsewhere);
+        let mut state = self.lock();
+        state.landing = false;
+        if state.at == At::Over {
+            // The supervisor has ended it meanwhile.
+            drop(state);
+            self.queue.take_over(next);
+            self.leave();
+            return false;
+        }
+        next.into_iter().rev().for_each(|job| state.jobs.push_front(job));
+        goes_on
+    }
+
+    /// Answers who asked.
+    fn read(&self, jobs: Vec<Job>, answer: RedisResult<Value>) -> Read {
         let value = match answer {
             Ok(Value::ServerError(error)) => {
                 // It may come of one of them, and others may have been carried out.
                 let alone = jobs.len() > 1;
-                let jobs = jobs.into_iter().map(|job| if alone { job.alone() } else { job });
-                self.queue.take_over(jobs.collect());
-                return Failure::Server(error).remedy() != Remedy::Reconnect;
+                let elsewhere = jobs.into_iter().map(|job| if alone { job.alone() } else { job }).collect();
+                let goes_on = Failure::Server(error).remedy() != Remedy::Reconnect;
+                return Read { next: Vec::new(), elsewhere, goes_on };
             }
             Ok(value) => value,
             Err(_) => {
-                self.queue.take_over(jobs.into_iter().map(Job::lost).collect());
-                return false;
+                let elsewhere = jobs.into_iter().map(Job::lost).collect();
+                return Read { next: Vec::new(), elsewhere, goes_on: false };
             }
         };
         let answers = answers(value, jobs.len(), &jobs);
-        let (mut next, mut elsewhere) = (Vec::new(), Vec::new());
+        let mut read = Read { next: Vec::new(), elsewhere: Vec::new(), goes_on: true };
         for (job, value) in jobs.into_iter().zip(answers) {
             match value {
-                Value::ServerError(_) => elsewhere.push(job),
-                value => next.extend(job.answered(value, &self.scripts, Replicas::none())),
+                Value::ServerError(_) => read.elsewhere.push(job),
+                value => read.next.extend(job.answered(value, &self.scripts, Replicas::none())),
             }
         }
-        self.queue.take_over(elsewhere);
-        let mut state = self.lock();
-        next.into_iter().rev().for_each(|job| state.jobs.push_front(job));
-        true
+        read
     }
 
     /// The end of this connection: all that is not answered is asked over the store's own.
@@ -190,22 +234,40 @@ impl Lane {
         };
         let sent = flights.into_values().flat_map(|(jobs, _)| jobs);
         self.queue.take_over(sent.map(Job::lost).chain(jobs).collect());
-        self.queue.leave();
+        self.leave();
         self.filled.notify_one();
         self.watched.notify_one();
     }
 
+    /// Asks for nothing more, unless something is still being looked at.
+    fn leave(&self) {
+        let mut state = self.lock();
+        if !state.landing && !std::mem::replace(&mut state.left, true) {
+            drop(state);
+            self.queue.leave();
+        }
+    }
+
     /// Looks whether what was asked is answered. That there is nothing is told to whoever asks next, if `last`.
     fn look(&self, now: Instant, last: bool) -> Seen {
+        let (patience, slow) = self.patience();
         let mut state = self.lock();
         if state.at == At::Over {
             return Seen::Over;
         }
-        let asked = state.jobs.front().map(|job| job.since(self.settings.time_limit));
+        if state.at == At::Opening {
+            return if self.since + CONNECT <= now { Seen::Stuck } else { Seen::Moving };
+        }
+        let asked = state.jobs.front().map(|job| job.since);
         let sent = state.flights.values().map(|(_, since)| *since).min();
-        match sent.or(asked) {
-            Some(since) if since + PATIENCE <= now => Seen::Stuck,
-            Some(_) => Seen::Moving,
+        match sent.into_iter().chain(asked).min() {
+            Some(since) if since + slow <= now || state.nudged && since + patience <= now => Seen::Stuck,
+            Some(_) => {
+                state.nudged = true;
+                drop(state);
+                self.filled.notify_one();
+                Seen::Moving
+            }
             // Its runtime is not even there to end it.
             None if state.closed => Seen::Stuck,
             None => {
@@ -215,11 +277,17 @@ impl Lane {
         }
     }
 
+    /// How long a request may wait here for the runtime, and for the server. Enough is left for another way.
+    fn patience(&self) -> (Duration, Duration) {
+        let most = self.settings.time_limit / 4;
+        (PATIENCE.min(most), SLOW.min(most))
+    }
+
     /// Waits on `idem-io`, by its clock, until this has ended, and sees to it that it does when it stands still.
     pub(crate) async fn supervise(self: Arc<Self>) {
         let mut quiet = 0;
         loop {
-            tokio::time::sleep(PATIENCE / 2).await;
+            tokio::time::sleep(self.patience().0 / 2).await;
             match self.look(Instant::now(), quiet >= QUIET) {
                 Seen::Over => return,
                 Seen::Stuck => {
@@ -251,13 +319,17 @@ impl Lane {
             let connecting = client.get_multiplexed_async_connection_with_config(&config);
             let lane = &*ends.0;
             tokio::select! {
-                Ok(connection) = connecting => {
-                    lane.opened();
-                    lane.send(connection).await;
-                }
+                // Nothing says beforehand that a runtime can do no I/O.
+                connected = AssertUnwindSafe(connecting).catch_unwind() => match connected {
+                    Ok(Ok(connection)) => {
+                        lane.opened();
+                        lane.send(connection).await;
+                    }
+                    Ok(Err(error)) => tracing::debug!(%error, "a runtime gets no connection of its own"),
+                    Err(_) => lane.lock().impossible = true,
+                },
                 // Closed: nothing else is told before it is open.
                 () = lane.filled.notified() => {}
-                else => {}
             }
         }
     }
@@ -280,7 +352,8 @@ impl Lane {
                 flights
                     .push(Box::pin(async move { (number, connection.send_packed_command(&command).await) }));
             }
-            if flights.is_empty() && self.is_done() {
+            // What is not yet written need not be any more.
+            if self.has_ended() || flights.is_empty() && self.is_done() {
                 return;
             }
             tokio::select! {
@@ -297,11 +370,16 @@ impl Lane {
     /// Whether nothing comes any more.
     fn is_done(&self) -> bool {
         let state = self.lock();
-        state.at == At::Over || state.closed && state.jobs.is_empty()
+        state.closed && state.jobs.is_empty()
     }
 
     pub(crate) fn has_ended(&self) -> bool {
         self.lock().at == At::Over
+    }
+
+    /// Whether another one would fare no better.
+    pub(crate) fn is_impossible(&self) -> bool {
+        self.lock().impossible
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -315,5 +393,124 @@ struct Ends(Arc<Lane>);
 impl Drop for Ends {
     fn drop(&mut self) {
         self.0.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Poll, Wake, Waker};
+
+    use idem_runtime::store::{Claim, Pending, Reply, Request};
+
+    use super::*;
+    use crate::operation::Operation;
+    use crate::queue::Asks;
+
+    fn settings() -> Settings {
+        Settings { time_limit: Duration::from_secs(5), wait_replicas: 0, largest: usize::MAX }
+    }
+
+    fn lane() -> Arc<Lane> {
+        Arc::new(Lane::new(Arc::default(), Arc::new(Scripts::new(false)), settings()))
+    }
+
+    fn claim(lane: &Lane, key: u8) -> (Job, Pending) {
+        let (responder, pending) = Pending::channel("redis://");
+        let mut claim = Claim::default();
+        (claim.lease, claim.ttl) = (Duration::from_secs(60), Duration::from_secs(60));
+        let operation = Operation::new(Request::Claim(Arc::new(claim)), vec![key], settings());
+        let command = operation.start(&lane.scripts).unwrap();
+        let asks = Asks::Request(Box::new(operation), responder, "redis://".into());
+        let (since, until) = (Instant::now(), settings().until());
+        (Job { command, asks, since, until, lost: false, alone: false, failed: None }, pending)
+    }
+
+    fn ask(lane: &Lane, key: u8) -> Pending {
+        let (job, pending) = claim(lane, key);
+        assert!(matches!(lane.push(job), Pushed::Taken));
+        pending
+    }
+
+    struct Ending(Arc<Lane>);
+
+    impl Wake for Ending {
+        fn wake(self: Arc<Self>) {
+            self.0.end();
+        }
+    }
+
+    #[test]
+    fn what_an_answer_leads_to_is_asked_though_the_lane_ends_meanwhile() {
+        let lane = lane();
+        lane.opened();
+        let (mut one, _two) = (ask(&lane, 1), ask(&lane, 2));
+        let (number, _, count) = lane.take().unwrap();
+        assert_eq!(count, 2);
+        let waker = Waker::from(Arc::new(Ending(Arc::clone(&lane))));
+        assert!(Pin::new(&mut one).poll(&mut Context::from_waker(&waker)).is_pending());
+        // The second one finds what an older library has written: there is more to ask.
+        let again = Value::Array(vec![Value::Nil, Value::Int(7)]);
+        assert!(!lane.landed((number, Ok(Value::Array(vec![Value::Int(7), again])))), "it has ended");
+        assert_eq!((lane.lock().jobs.len(), lane.queue.take(9).len()), (0, 1));
+        lane.queue.leave();
+        assert!(lane.queue.is_closed(), "it has left the queue, once");
+    }
+
+    #[test]
+    fn looks_tell_a_runtime_that_stands_still_from_a_server_that_is_slow() {
+        let lane = lane();
+        let later = |millis| Instant::now() + Duration::from_millis(millis);
+        assert!(matches!(lane.push(claim(&lane, 1).0), Pushed::NotYet(_)));
+        assert_eq!((lane.look(later(0), false), lane.look(later(2_000), false)), (Seen::Moving, Seen::Stuck));
+        lane.opened();
+        assert_eq!(lane.look(later(0), false), Seen::Nothing);
+        let _one = ask(&lane, 1);
+        assert_eq!(lane.look(later(100), false), Seen::Moving, "the first look asks the runtime to move");
+        assert_eq!(lane.look(later(50), false), Seen::Moving, "a little while is not much");
+        assert_eq!(lane.look(later(100), false), Seen::Stuck);
+        assert!(lane.take().is_some(), "it moves");
+        for _ in 0..3 {
+            assert_eq!(lane.look(later(900), false), Seen::Moving);
+            assert!(lane.take().is_none());
+        }
+        assert_eq!(lane.look(later(1_000), false), Seen::Stuck, "the server does not answer");
+        let _two = ask(&lane, 2);
+        assert!(lane.take().is_some());
+        lane.end();
+        assert_eq!(lane.look(later(0), false), Seen::Over);
+        assert!(matches!(lane.push(claim(&lane, 3).0), Pushed::Over(_)));
+        assert!(lane.queue.take(9).iter().all(|job| job.lost), "sent, and not answered");
+    }
+
+    #[test]
+    fn who_sleeps_is_told() {
+        let told = |notify: &Notify| {
+            let mut told = std::pin::pin!(notify.notified());
+            told.as_mut().poll(&mut Context::from_waker(Waker::noop())) == Poll::Ready(())
+        };
+        let lane = lane();
+        lane.opened();
+        assert!(lane.take().is_none() && !told(&lane.filled));
+        let _one = ask(&lane, 1);
+        assert!(told(&lane.filled) && !told(&lane.watched), "the supervisor looks by itself");
+        assert!(lane.take().is_some());
+        assert!(lane.landed((0, Ok(Value::Array(vec![Value::Int(7)])))));
+        assert_eq!(lane.look(Instant::now(), true), Seen::Nothing);
+        let _two = ask(&lane, 2);
+        assert!(told(&lane.watched), "the supervisor slept");
+        lane.close();
+        assert!(told(&lane.filled) && told(&lane.watched), "it is closed");
+        assert!(!lane.is_done(), "and still has something to do");
+    }
+
+    #[test]
+    fn what_came_back_is_answered() {
+        let lane = lane();
+        lane.opened();
+        let one = ask(&lane, 1);
+        let (number, ..) = lane.take().unwrap();
+        assert!(lane.landed((number, Ok(Value::Array(vec![Value::Int(7)])))));
+        assert!(matches!(one.wait(None), Ok(Ok(Reply::Claimed(_)))));
+        assert!(lane.landed((number, Ok(Value::Nil))), "nobody asked for that any more");
     }
 }

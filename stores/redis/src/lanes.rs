@@ -8,10 +8,11 @@ use idem_runtime::{Text, io};
 use redis::Client;
 use tokio::runtime::{Handle, Id, RuntimeFlavor};
 
+use crate::batch::SMALL;
 use crate::core::Settings;
 use crate::lane::{Lane, Pushed};
 use crate::queue::{Job, Queue};
-use crate::scripts::Scripts;
+use crate::scripts::{self, Scripts};
 
 /// After so many requests a runtime gets a connection.
 const OFTEN: u32 = 32;
@@ -40,6 +41,7 @@ struct Runtime {
     /// How often it has asked without a connection.
     asked: u32,
     lane: Option<Arc<Lane>>,
+    never: bool,
     not_before: Option<Instant>,
     rest: Duration,
 }
@@ -66,6 +68,10 @@ impl Lanes {
     /// Only a runtime of several threads has one: of a single one the clock may be paused, and the thread held up.
     /// `idem-io` is a runtime of one thread.
     pub(crate) fn push(&self, job: Job) -> Option<Job> {
+        // What takes long to write is not written twice.
+        if scripts::size(&job.command) > SMALL {
+            return Some(job);
+        }
         let Ok(runtime) = Handle::try_current() else { return Some(job) };
         if runtime.runtime_flavor() != RuntimeFlavor::MultiThread {
             return Some(job);
@@ -74,7 +80,12 @@ impl Lanes {
         let known = find(&mut runtimes, runtime.id());
         let Some(lane) = runtimes[known].lane.clone() else {
             if runtimes[known].wants() && runtimes.iter().filter(|runtime| runtime.is_live()).count() < MOST {
-                runtimes[known].lane = Some(self.open(&runtime));
+                let (queue, scripts) = (Arc::clone(&self.queue), Arc::clone(&self.scripts));
+                let lane = Arc::new(Lane::new(queue, scripts, self.settings));
+                runtimes[known].lane = Some(Arc::clone(&lane));
+                // A runtime may run the application's code for each task.
+                drop(runtimes);
+                self.open(lane, &runtime);
             }
             return Some(job);
         };
@@ -92,15 +103,12 @@ impl Lanes {
         }
     }
 
-    fn open(&self, runtime: &Handle) -> Arc<Lane> {
-        let lane = Arc::new(Lane::new(Arc::clone(&self.queue), Arc::clone(&self.scripts), self.settings));
+    fn open(&self, lane: Arc<Lane>, runtime: &Handle) {
         drop(runtime.spawn(Arc::clone(&lane).run(self.client.clone())));
-        let supervised = Arc::clone(&lane).supervise();
         drop(io().spawn(self.name.clone(), async move {
-            supervised.await;
+            lane.supervise().await;
             Ok(Reply::Record(None))
         }));
-        lane
     }
 
     /// Nobody asks any more.
@@ -125,13 +133,14 @@ impl Runtime {
     /// Counts a request; whether it is time for a connection.
     fn wants(&mut self) -> bool {
         self.asked = self.asked.saturating_add(1);
-        self.asked > OFTEN && self.not_before.is_none_or(|at| at <= Instant::now())
+        !self.never && self.asked > OFTEN && self.not_before.is_none_or(|at| at <= Instant::now())
     }
 
     /// Its connection is no more.
     fn ended(&mut self, lane: &Arc<Lane>) {
         if self.lane.take_if(|ended| Arc::ptr_eq(ended, lane)).is_some() {
             self.asked = 0;
+            self.never |= lane.is_impossible();
             self.not_before = Some(Instant::now() + self.rest);
             self.rest = (self.rest * 2).min(LAST_REST);
         }
@@ -146,6 +155,6 @@ fn find(runtimes: &mut Vec<Runtime>, id: Id) -> usize {
     if runtimes.len() >= KNOWN {
         runtimes.retain(Runtime::is_live);
     }
-    runtimes.push(Runtime { id, asked: 0, lane: None, not_before: None, rest: FIRST_REST });
+    runtimes.push(Runtime { id, asked: 0, lane: None, never: false, not_before: None, rest: FIRST_REST });
     runtimes.len() - 1
 }

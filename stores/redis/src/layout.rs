@@ -14,7 +14,7 @@ pub(crate) const FRONT: usize = 28;
 const BACK: usize = 100;
 
 /// Until when a script can count exactly; whatever is later is never.
-const NEVER: u64 = 1 << 53;
+pub(crate) const NEVER: u64 = 1 << 53;
 /// How long a retention may be to be one.
 const FOR_EVER: u64 = 1 << 52;
 

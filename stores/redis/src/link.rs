@@ -379,6 +379,7 @@ mod tests {
             queue.push(Job {
                 command: redis::cmd("GET"),
                 asks: Asks::Command(sender, None),
+                since: Instant::now(),
                 until: Instant::now(),
                 lost: false,
                 alone: false,

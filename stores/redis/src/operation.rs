@@ -10,6 +10,7 @@ use idem_runtime::store::{Grant, Record, Reply, Request, State};
 use idem_runtime::{LeaseTime, Now, Timestamp};
 use redis::{Cmd, Value};
 
+use crate::core::Settings;
 use crate::failure::Failure;
 use crate::layout::{self, HEAD, Retention};
 use crate::scripts::Scripts;
@@ -19,8 +20,7 @@ use crate::scripts::Scripts;
 pub(crate) struct Operation {
     pub(crate) request: Request,
     key: Box<[u8]>,
-    /// How many bytes the server takes in one piece.
-    largest: usize,
+    settings: Settings,
     /// What the caller is told once what was decided here is written.
     decided: Option<Reply>,
 }
@@ -34,8 +34,8 @@ pub(crate) enum Next {
 
 impl Operation {
     /// A request about one record.
-    pub(crate) fn new(request: Request, key: Vec<u8>, largest: usize) -> Self {
-        Operation { request, key: key.into(), largest, decided: None }
+    pub(crate) fn new(request: Request, key: Vec<u8>, settings: Settings) -> Self {
+        Operation { request, key: key.into(), settings, decided: None }
     }
 
     pub(crate) fn key(&self) -> &[u8] {
@@ -49,10 +49,9 @@ impl Operation {
 
     /// A command that the server takes: one that is too large for it would end the connection, for all others too.
     fn fitting(&self, command: Cmd) -> Result<Cmd, Failure> {
-        let too_large =
-            |part: redis::Arg<&[u8]>| matches!(part, redis::Arg::Simple(bytes) if bytes.len() > self.largest);
+        let too_large = |part: redis::Arg<&[u8]>| matches!(part, redis::Arg::Simple(bytes) if bytes.len() > self.settings.largest);
         let fits = !command.args_iter().any(too_large);
-        if fits { Ok(command) } else { Err(Failure::TooLarge { most: self.largest }) }
+        if fits { Ok(command) } else { Err(Failure::TooLarge { most: self.settings.largest }) }
     }
 
     fn first(&self, scripts: &Scripts) -> Cmd {
@@ -159,9 +158,13 @@ impl Operation {
             bytes.truncate(HEAD);
         }
         let before = found.map_or(&[][..], |found| &found[..HEAD.min(found.len())]);
-        let mut command = scripts.swap.call(&self.key, 5, HEAD + bytes.len() + 60);
+        // What was decided so long ago may have been asked again, and a person may have acted on that since.
+        let not_after =
+            micros.saturating_add(layout::micros(self.settings.time_limit / 4)).min(layout::NEVER);
+        let mut command = scripts.swap.call(&self.key, 6, HEAD + bytes.len() + 80);
         command.arg(what).arg(retention.map_or(0, Retention::millis));
         command.arg(before).arg(bytes).arg(if running { "0" } else { "1" });
+        command.arg(not_after);
         self.decided = Some(reply);
         self.fitting(command).map(Next::Ask)
     }

@@ -19,6 +19,8 @@ use crate::scripts::Scripts;
 pub(crate) struct Job {
     pub(crate) command: Cmd,
     pub(crate) asks: Asks,
+    /// Since when it is asked.
+    pub(crate) since: Instant,
     /// Until when it is answered.
     pub(crate) until: Instant,
     /// It was sent, and its answer is lost: it may have been carried out.
@@ -42,7 +44,7 @@ impl Job {
     /// What its answer leads to: the next command of the same request, if that is not over. What too few replicas have is
     /// not promised.
     pub(crate) fn answered(self, value: Value, scripts: &Scripts, replicas: Replicas) -> Option<Job> {
-        let Job { asks, until, .. } = self;
+        let Job { asks, since, until, .. } = self;
         match asks {
             Asks::Command(sender, _) => {
                 let _ = sender.send(Ok(value));
@@ -58,7 +60,7 @@ impl Job {
                 }
                 Ok(Next::Ask(command)) => {
                     let asks = Asks::Request(operation, responder, store);
-                    Some(Job { command, asks, until, lost: false, alone: false, failed: None })
+                    Some(Job { command, asks, since, until, lost: false, alone: false, failed: None })
                 }
                 Err(failure) => {
                     responder.answer(Err(failure.explain(&store, false)));
@@ -66,11 +68,6 @@ impl Job {
                 }
             },
         }
-    }
-
-    /// Since when it is asked, by how long it may take.
-    pub(crate) fn since(&self, limit: Duration) -> Instant {
-        self.until.checked_sub(limit).unwrap_or(self.until)
     }
 
     /// Whether it may write, so that replicas have to follow.
@@ -175,6 +172,14 @@ struct State {
     dead: bool,
 }
 
+impl State {
+    /// Those who have waited longest stand first.
+    fn put_back(&mut self, job: Job) {
+        let at = self.jobs.partition_point(|other| other.until < job.until);
+        self.jobs.insert(at, job);
+    }
+}
+
 impl Default for Queue {
     /// With one who asks.
     fn default() -> Self {
@@ -206,15 +211,13 @@ impl Queue {
         state.jobs.drain(..count).collect()
     }
 
-    /// Puts back what has to be sent again, before everything else.
+    /// Puts back what has to be sent again, before everything that was asked later.
     pub(crate) fn put_back(&self, jobs: impl DoubleEndedIterator<Item = Job>) {
         let mut state = self.lock();
-        for job in jobs.rev() {
-            state.jobs.push_front(job);
-        }
+        jobs.rev().for_each(|job| state.put_back(job));
     }
 
-    /// Takes over what was asked elsewhere and not answered: it has waited longer than everything else.
+    /// Takes over what was asked elsewhere and not answered, before everything that was asked later.
     pub(crate) fn take_over(&self, jobs: Vec<Job>) {
         let mut state = self.lock();
         if state.dead {
@@ -222,7 +225,7 @@ impl Queue {
             return jobs.into_iter().for_each(|job| job.give_up(Failure::Gone));
         }
         let wake = !jobs.is_empty() && std::mem::take(&mut state.idle);
-        jobs.into_iter().rev().for_each(|job| state.jobs.push_front(job));
+        jobs.into_iter().rev().for_each(|job| state.put_back(job));
         drop(state);
         if wake {
             self.filled.notify_one();
@@ -250,7 +253,6 @@ impl Queue {
 
     /// When the first of them is to be answered.
     pub(crate) fn first_until(&self) -> Option<Instant> {
-        // Those that are sent again stand before the others, and have waited longer.
         self.lock().jobs.front().map(|job| job.until)
     }
 

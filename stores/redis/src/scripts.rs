@@ -159,4 +159,19 @@ mod tests {
         let told: Vec<_> = parts(&joined).skip(2).map(String::from_utf8_lossy).collect();
         assert_eq!(told, ["2", "a", "b", "renew", "7", "1", "2"]);
     }
+
+    #[test]
+    fn what_was_decided_long_ago_is_not_written() {
+        let Some(server) = idem_servers::Redis::start() else { return };
+        let mut server = server.connection();
+        let scripts = Scripts::new(false);
+        let mut swap = |until: u64| {
+            let mut command = scripts.swap.call(b"key", 6, 0);
+            command.arg("whole").arg(0).arg("").arg("after").arg("0").arg(until);
+            let answer = scripts.with_source(&command).unwrap().query::<redis::Value>(&mut server).unwrap();
+            matches!(answer, redis::Value::Array(answers) if matches!(answers[..], [redis::Value::Int(_)]))
+        };
+        assert!(!swap(1));
+        assert!(swap(1 << 53));
+    }
 }

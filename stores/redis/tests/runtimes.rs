@@ -130,6 +130,68 @@ fn a_runtime_that_ends_leaves_what_it_asked_to_the_store() {
 }
 
 #[test]
+fn a_runtime_that_stands_still_holds_no_request_up_beyond_a_short_limit() {
+    let Some(server) = Redis::start() else { return };
+    let mut beside = server.connection();
+    let store = open(&format!("{}?time_limit=400ms", server.url()));
+    let runtime = runtime();
+    with_own_connection(&runtime, &store, &mut beside);
+    let (other, claims) = (store.clone(), claims(100));
+    let blocks = async move {
+        let asked = claims.iter().map(|claim| other.ask(asked_claim(claim))).collect();
+        granted(&other, &claims, asked);
+    };
+    runtime.block_on(runtime.spawn(blocks)).unwrap();
+}
+
+#[test]
+fn a_runtime_that_was_refused_a_connection_gets_one_later() {
+    let Some(server) = Redis::start() else { return };
+    let mut beside = server.connection();
+    let store = open(&server.url());
+    let runtime = runtime();
+    let all: String = redis::cmd("CLIENT").arg("LIST").query(&mut beside).unwrap();
+    let allow = |beside: &mut Connection, clients: usize| {
+        redis::cmd("CONFIG").arg("SET").arg("maxclients").arg(clients).exec(beside).unwrap();
+    };
+    allow(&mut beside, all.lines().count());
+    until("it is refused one", || {
+        ask_there(&runtime, &store, &claims(100)).into_iter().for_each(|asked| drop(wait(asked)));
+        let stats: String = redis::cmd("INFO").arg("stats").query(&mut beside).unwrap();
+        !stats.contains("rejected_connections:0\r\n")
+    });
+    allow(&mut beside, 1_000);
+    with_own_connection(&runtime, &store, &mut beside);
+}
+
+#[test]
+fn a_runtime_that_can_do_no_io_is_answered_all_the_same() {
+    let Some(server) = Redis::start() else { return };
+    let mut beside = server.connection();
+    let store = open(&server.url());
+    let runtime = Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    for round in 1..6 {
+        let claims = claims(round * 100);
+        granted(&store, &claims, ask_there(&runtime, &store, &claims));
+    }
+    assert_eq!(connections(&mut beside), 1);
+}
+
+#[test]
+fn a_connection_that_was_given_up_leaves_nothing_on_its_runtime() {
+    let Some(server) = Redis::start() else { return };
+    let mut beside = server.connection();
+    let store = open(&format!("{}?time_limit=400ms", server.url()));
+    let runtime = runtime();
+    with_own_connection(&runtime, &store, &mut beside);
+    server.freeze();
+    for asked in ask_there(&runtime, &store, &claims(100)) {
+        assert_eq!(wait(asked).unwrap_err().fault(), Fault::Lost);
+    }
+    until("its tasks have ended", || runtime.metrics().num_alive_tasks() == 0);
+}
+
+#[test]
 fn a_runtimes_connection_survives_a_server_that_forgets_its_scripts() {
     let Some(server) = Redis::start() else { return };
     let mut beside = server.connection();
