@@ -167,3 +167,31 @@ fn allowed(answer: Result<Value, Failure>) -> Result<Option<Value>, Failure> {
         Err(failure) => Err(failure),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use redis::{ErrorKind, RedisError};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_is_starting_is_waited_for_and_one_that_is_gone_is_not() {
+        let loading = || {
+            let said = redis::parse_redis_value(b"-LOADING soon\r\n");
+            let Ok(Value::ServerError(error)) = said else { panic!("{said:?}") };
+            RedisError::from(error)
+        };
+        let gone = || RedisError::from((ErrorKind::Io, "gone"));
+        for (first, tried) in [(&loading as &dyn Fn() -> RedisError, 3), (&gone, 1)] {
+            let times = AtomicU32::new(0);
+            let connect = async || match times.fetch_add(1, Ordering::Relaxed) {
+                0 | 1 => Err(first()),
+                _ => Ok(()),
+            };
+            let connected = patiently(Duration::from_secs(3_600), connect).await;
+            assert_eq!((connected.is_ok(), times.into_inner()), (tried == 3, tried), "{connected:?}");
+        }
+    }
+}
