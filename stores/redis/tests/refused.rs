@@ -252,6 +252,29 @@ fn too_few_replicas() {
 }
 
 #[test]
+fn too_few_replicas_in_a_cluster() {
+    let Some(cluster) = RedisCluster::start() else { return };
+    let url = cluster.urls()[0].replace("redis:", "redis-cluster:");
+    let store = open(&format!("{url}?wait_replicas=2"));
+    let first = claim(token(1));
+    let error = ask_claim(&store, &first).unwrap_err();
+    says(&error, Fault::Lost, "1 replicas of the 2 that `wait_replicas` asks for");
+    let record = get(&store, token(1)).expect("it was written all the same");
+    assert_eq!(record.head.attempt, first.attempt);
+}
+
+#[test]
+fn a_cluster_is_as_durable_as_its_masters_say() {
+    let settings = [("appendonly", "yes"), ("appendfsync", "always")];
+    let Some(cluster) = RedisCluster::start_with(&settings) else { return };
+    let url = cluster.urls()[0].replace("redis:", "redis-cluster:");
+    // The masters answer in no order.
+    for _ in 0..20 {
+        assert_eq!(open(&url).profile().durability, Durability::Synced);
+    }
+}
+
+#[test]
 fn a_cluster_without_a_master_for_a_key() {
     let Some(mut cluster) = RedisCluster::start() else { return };
     let url = format!("{}?time_limit=2s", cluster.urls()[0].replace("redis:", "redis-cluster:"));
