@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use common::*;
 use idem_runtime::store::{Asked, Fault, Reply, Request, State, Store};
-use idem_servers::Redis;
+use idem_servers::{Redis, RedisCluster};
 use redis::Connection;
 
 /// Breaks every connection but this one; how many.
@@ -137,5 +137,41 @@ fn who_waits_is_told_though_the_connection_for_messages_broke() {
             other => panic!("{other:?}"),
         }
         until("nobody is subscribed any more", || !subscribed(&mut beside));
+    }
+}
+
+#[test]
+fn a_store_that_nobody_has_any_more_leaves_no_connection() {
+    let Some(server) = Redis::start() else { return };
+    let store = open(&server.url());
+    call(&store, token(0), b"one");
+    let mut beside = server.connection();
+    let mut connected = || {
+        let clients: String = redis::cmd("CLIENT").arg("LIST").query(&mut beside).unwrap();
+        clients.lines().count() - 1
+    };
+    assert_eq!(connected(), 1);
+    drop(store);
+    until("nobody is connected but the test", || connected() == 0);
+}
+
+#[test]
+fn a_master_that_has_become_a_replica_is_left_for_its_heir_also_where_replicas_are_waited_for() {
+    let Some(cluster) = RedisCluster::start() else { return };
+    let url = cluster.urls()[0].replace("redis:", "redis-cluster:");
+    let store = open(&format!("{url}?wait_replicas=1"));
+    for number in 0..20 {
+        call(&store, token(number), b"one");
+    }
+    // Both go on, with their parts exchanged.
+    let mut heir = cluster.nodes()[3].connection();
+    redis::cmd("CLUSTER").arg("FAILOVER").exec(&mut heir).unwrap();
+    until("the heir has a replica", || {
+        let info: String = redis::cmd("INFO").arg("replication").query(&mut heir).unwrap();
+        info.contains("role:master") && info.contains("state=online")
+    });
+    for number in 0..20 {
+        assert_eq!(&*duplicate(&store, token(number)).result, b"one");
+        call(&store, token(100 + number), b"two");
     }
 }
