@@ -156,7 +156,7 @@ fn a_store_that_nobody_has_any_more_leaves_no_connection() {
 }
 
 #[test]
-fn a_master_that_has_become_a_replica_is_left_for_its_heir_also_where_replicas_are_waited_for() {
+fn a_master_that_has_become_a_replica_is_left_for_its_heir() {
     let Some(cluster) = RedisCluster::start() else { return };
     let url = cluster.urls()[0].replace("redis:", "redis-cluster:");
     let store = open(&format!("{url}?wait_replicas=1"));
@@ -174,4 +174,26 @@ fn a_master_that_has_become_a_replica_is_left_for_its_heir_also_where_replicas_a
         assert_eq!(&*duplicate(&store, token(number)).result, b"one");
         call(&store, token(100 + number), b"two");
     }
+}
+
+#[test]
+fn a_key_that_moves_to_another_master_is_followed() {
+    let Some(cluster) = RedisCluster::start() else { return };
+    let url = cluster.urls()[0].replace("redis:", "redis-cluster:");
+    let store = open(&format!("{url}?wait_replicas=1"));
+    let mut masters: Vec<Connection> = cluster.nodes()[..3].iter().map(Redis::connection).collect();
+    let mut slot = |token| -> u16 {
+        redis::cmd("CLUSTER").arg("KEYSLOT").arg(key("", token)).query(&mut masters[0]).unwrap()
+    };
+    let of_the_first = (0..).map(token).map(|token| (token, slot(token)));
+    let (token, slot) = of_the_first.take(100).find(|(_, slot)| *slot < 5_000).unwrap();
+    call(&store, token, b"one");
+    assert_eq!(ask(&store, Request::Forget { token }).unwrap(), Reply::Forgotten);
+    let heir: String = redis::cmd("CLUSTER").arg("MYID").query(&mut masters[1]).unwrap();
+    for master in [1, 0, 2] {
+        let mut give = redis::cmd("CLUSTER");
+        give.arg("SETSLOT").arg(slot).arg("NODE").arg(&heir).exec(&mut masters[master]).unwrap();
+    }
+    call(&store, token, b"two");
+    assert_eq!(cluster.master_of(slot), 1);
 }
