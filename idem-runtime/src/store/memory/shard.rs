@@ -225,6 +225,8 @@ impl Woken {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Record;
+    use crate::time::{LeaseTime, Timestamp};
 
     #[test]
     fn tokens_are_spread_over_all_parts() {
@@ -232,5 +234,19 @@ mod tests {
         let mut counts = [0; SHARDS];
         parts.for_each(|part| counts[part] += 1);
         assert_eq!(counts, [256 / SHARDS; SHARDS]);
+    }
+
+    #[test]
+    fn a_running_record_is_gone_when_its_time_and_its_lease_are_over() {
+        let mut record = Record::default();
+        record.head.state = State::Running;
+        record.head.expires = Timestamp::from_micros(10);
+        record.head.lease = LeaseTime { run: 0, micros: 20 };
+        let record = Packed::new(Token::from_bytes([1; 32]), &record);
+        // The wall clock can be set forward.
+        for (wall, lease, over) in [(9, 19, false), (10, 19, false), (9, 20, false), (10, 20, true)] {
+            let now = Now { wall: Timestamp::from_micros(wall), lease: LeaseTime { run: 0, micros: lease } };
+            assert_eq!(gone(&record, &now), over, "{now:?}");
+        }
     }
 }
