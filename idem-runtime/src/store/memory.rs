@@ -313,3 +313,17 @@ fn roughly_now() -> Timestamp {
     }
     Timestamp::now()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rough_clock_is_less_than_a_tick_behind() {
+        for _ in 0..1_000 {
+            let before = Timestamp::now();
+            let roughly = roughly_now();
+            assert!(before < roughly.after(TICK) && roughly <= Timestamp::now(), "{before:?} {roughly:?}");
+        }
+    }
+}

@@ -245,4 +245,29 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn a_table_is_hardly_larger_than_its_records_need_and_spreads_them() {
+        let named = |word: u64| {
+            let mut bytes = [1; 32];
+            bytes[8..16].copy_from_slice(&word.to_le_bytes());
+            Token::from_bytes(bytes)
+        };
+        let spread = |number: u64| named(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut table = Table::default();
+        for number in 0..10_000 {
+            table.insert(Packed::new(spread(number), &Record::default()));
+            assert!(table.places() <= (2 * table.len()).max(SMALLEST));
+        }
+        let places = table.places();
+        let homes = [0, 1 << 63, u64::MAX].map(|word| table.home(&named(word)));
+        assert_eq!(homes, [0, places / 2, places - 1]);
+        table.shrink();
+        assert_eq!(table.places(), places, "it is no larger than its records need");
+        for number in 100..10_000 {
+            table.remove(&spread(number));
+        }
+        table.shrink();
+        assert_eq!((table.len(), table.places()), (100, 200));
+    }
 }
