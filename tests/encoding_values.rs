@@ -379,6 +379,42 @@ fn errors_say_where_and_never_what() {
 }
 
 #[test]
+fn errors_say_which_kind_was_found() {
+    for (encoding, kind) in [
+        (to_vec(&7), "an integer"),
+        (to_vec(&-7), "an integer"),
+        (to_vec(&u128::MAX), "an integer"),
+        (to_vec(&i128::MIN), "an integer"),
+        (to_vec(&0.5), "a float"),
+        (to_vec("secret"), "a text"),
+        (to_vec(&by!(|s| s.serialize_bytes(b"secret"))), "a byte string"),
+        (to_vec(&["secret"]), "an array"),
+        (to_vec(&json!({"secret": 1})), "a map"),
+        (to_vec(&()), "null"),
+    ] {
+        let error = from_slice::<bool>(&encoding.unwrap()).unwrap_err().to_string();
+        assert_eq!(error, format!("expected a boolean, found {kind}"));
+    }
+    let error = from_slice::<u8>(&to_vec(&true).unwrap()).unwrap_err().to_string();
+    assert_eq!(error, "expected u8, found a boolean");
+}
+
+#[test]
+fn a_variant_without_content_may_have_null_as_its_content() {
+    #[derive(Debug, PartialEq, Deserialize)]
+    enum Currency {
+        Euro,
+    }
+    let read = |bytes: &[u8]| from_slice::<(Currency, u8)>(bytes);
+    assert_eq!(read(b"\x82\x64Euro\x07").unwrap(), (Currency::Euro, 7));
+    assert_eq!(read(b"\x82\xa1\x64Euro\xf6\x07").unwrap(), (Currency::Euro, 7));
+    assert_eq!(
+        read(b"\x82\xa1\x64Euro\x18\x18").unwrap_err().to_string(),
+        "in `[0].Euro`: expected unit, found an integer"
+    );
+}
+
+#[test]
 fn a_part_that_failed_is_not_left_out() {
     // Who goes on after an error would make two values look alike that differ in what failed.
     struct Fails;

@@ -1,6 +1,6 @@
 //! What can only be seen from inside; the rest is tested from outside, with the facade.
 
-use super::{append, float, from_slice, head, to_vec};
+use super::{append, bytes, elements, entries, float, from_slice, head, is_encoding, to_vec};
 
 #[test]
 fn a_head_is_as_short_as_its_number_allows() {
@@ -110,6 +110,31 @@ fn what_is_not_in_its_shortest_form_is_refused() {
     }
     // As long as it keeps the value, a longer float is one of the same type.
     assert_eq!(from_slice::<f64>(b"\xfb\x3f\xf0\x00\x00\x00\x00\x00\x00").unwrap(), 1.0);
+}
+
+#[test]
+fn encodings_are_taken_apart_without_their_types() {
+    let map = b"\xa2\x65order\x07\x66amount\x82\x18\xfa\x01";
+    assert_eq!(entries(map).unwrap(), [("order", &b"\x07"[..]), ("amount", b"\x82\x18\xfa\x01")]);
+    assert_eq!(entries(b"\xa0").unwrap(), []);
+    let array = b"\x83\x07\x63ann\x81\x80";
+    assert_eq!(elements(array).unwrap(), [&b"\x07"[..], b"\x63ann", b"\x81\x80"]);
+    assert_eq!(elements(b"\x80").unwrap(), [b""; 0]);
+    assert_eq!((bytes(b"\x43ann"), bytes(b"\x40")), (Some(&b"ann"[..]), Some(&b""[..])));
+    for other in [&b"\x07"[..], b"\x63ann", b"\xf6"] {
+        assert!(is_encoding(other));
+        assert!(entries(other).is_err() && elements(other).is_err() && bytes(other).is_none(), "{other:x?}");
+    }
+    assert!(is_encoding(array) && is_encoding(map) && is_encoding(b"\x43ann"));
+    entries(array).unwrap_err();
+    entries(b"\xa1\x07\x07").unwrap_err();
+    elements(map).unwrap_err();
+    for whole in [&map[..], array, b"\x43ann"] {
+        for part in [&whole[..whole.len() - 1], &[whole, b"\x07"].concat()] {
+            assert!(!is_encoding(part), "{part:x?}");
+            assert!(entries(part).is_err() && elements(part).is_err() && bytes(part).is_none(), "{part:x?}");
+        }
+    }
 }
 
 #[test]
