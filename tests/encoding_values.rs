@@ -125,6 +125,14 @@ fn a_key_that_is_there_twice_is_refused() {
     assert!(to_vec(&many).is_err());
     let long = by!(|s| s.collect_map([("customer-1", 1), ("customer-2", 2), ("customer-1", 3)]));
     assert!(to_vec(&long).is_err());
+    // What follows a key of one byte is no part of it.
+    let short = by!(|s| {
+        let mut map = s.serialize_map(None)?;
+        map.serialize_entry(&1, &[2])?;
+        map.serialize_entry(&1, &2)?;
+        map.end()
+    });
+    assert!(to_vec(&short).is_err());
 }
 
 #[test]
