@@ -113,6 +113,30 @@ fn what_is_not_in_its_shortest_form_is_refused() {
 }
 
 #[test]
+fn what_is_wrong_with_the_bytes_is_said() {
+    const EARLY: &str = "the bytes end before the value does";
+    const SHORTER: &str = "found an integer or length that is not in its shortest form";
+    for (bytes, said) in [
+        (&b""[..], EARLY),
+        (b"\x19\x01", EARLY),
+        (b"\x82\x01", EARLY),
+        (b"\xc2", EARLY),
+        (b"\x18\x17", SHORTER),
+        (b"\xc2\x48\xff\xff\xff\xff\xff\xff\xff\xff", SHORTER),
+        (b"\xc2\x49\x00\xff\xff\xff\xff\xff\xff\xff\xff", SHORTER),
+        (b"\xc2\x51aaaaaaaaaaaaaaaaa", "found an integer beyond 128 bits"),
+        (b"\xc2\x00", "found a bignum that is not a byte string"),
+        (b"\xc1\x00", "found tag 1, which has no meaning here"),
+        (b"\x61\xff", "found a text that is not UTF-8"),
+        (b"\x9f\xff", "found an item of indefinite length"),
+        (b"\x1c", "found what is not CBOR"),
+        (b"\xf7", "found a simple value other than false, true and null"),
+    ] {
+        assert_eq!(from_slice::<serde::de::IgnoredAny>(bytes).unwrap_err().to_string(), said, "{bytes:x?}");
+    }
+}
+
+#[test]
 fn encodings_are_taken_apart_without_their_types() {
     let map = b"\xa2\x65order\x07\x66amount\x82\x18\xfa\x01";
     assert_eq!(entries(map).unwrap(), [("order", &b"\x07"[..]), ("amount", b"\x82\x18\xfa\x01")]);
