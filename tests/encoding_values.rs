@@ -83,6 +83,14 @@ enum Adjacent {
     Tuple(u8, Option<Option<()>>),
 }
 
+/// The tag comes first in the order of the encoding, too.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "a", content = "b")]
+enum InOrder {
+    Unit,
+    Tuple(u8, Option<Option<()>>),
+}
+
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 enum Untagged {
@@ -101,6 +109,7 @@ struct Flat {
 fn the_other_ways_to_write_enums_come_back() {
     there_and_back(vec![Tagged::Unit, Tagged::Struct { b: 1, a: None }]);
     there_and_back(vec![Adjacent::Unit, Adjacent::Tuple(1, Some(None)), Adjacent::Tuple(1, Some(Some(())))]);
+    there_and_back(vec![InOrder::Unit, InOrder::Tuple(1, Some(None)), InOrder::Tuple(1, Some(Some(())))]);
     there_and_back(vec![Untagged::Number(-1), Untagged::Texts(vec![String::new()])]);
     there_and_back(Flat { z: 1, rest: BTreeMap::from([(-1, "a".to_owned()), (1000, "b".to_owned())]) });
 }
