@@ -5,7 +5,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use idem::encoding::{append, from_slice};
 use serde::{Deserialize, Serialize};
@@ -133,5 +133,13 @@ fn what_was_read_is_all_that_is_allocated() {
     append(&("one", "two"), &mut out).expect("an encoding");
     let (count, back) = allocations(|| from_slice::<(String, String)>(&out));
     assert_eq!(back.expect("a value").0, "one");
+    assert_eq!(count, 2);
+
+    // How many there are is known before they are read.
+    out.clear();
+    append(&(vec![7_u64; 200], BTreeMap::from_iter((0..200).map(|key| (key, 7)))), &mut out)
+        .expect("an encoding");
+    let (count, back) = allocations(|| from_slice::<(Vec<u64>, HashMap<u64, u64>)>(&out));
+    assert_eq!(back.expect("a value").1.len(), 200);
     assert_eq!(count, 2);
 }
