@@ -305,6 +305,7 @@ fn types_get_what_they_ask_for() {
         F32: deserialize_f32 => visit_f32(f32);
         F64: deserialize_f64 => visit_f64(f64);
         Char: deserialize_char => visit_char(char);
+        Wide: deserialize_any => visit_i128(i128);
     }
     there_and_back([U64(0), U64(u64::MAX)]);
     there_and_back([I64(0), I64(-1), I64(i64::MAX), I64(i64::MIN)]);
@@ -313,6 +314,8 @@ fn types_get_what_they_ask_for() {
     there_and_back([F32(0.0), F32(0.1), F32(f32::MAX), F32(f32::NEG_INFINITY)]);
     assert!(from_slice::<F32>(&to_vec(&f32::NAN).unwrap()).unwrap().0.is_nan());
     there_and_back([F64(0.0), F64(0.1), F64(65_504.0)]);
+    from_slice::<F32>(&to_vec(&0.1_f64).unwrap()).unwrap_err();
+    there_and_back([Wide(i128::from(i64::MIN) - 1), Wide(-(1 << 64)), Wide(i128::MIN)]);
     there_and_back([Char('\0'), Char('😀')]);
     // What has become a number of another kind since then, where nothing is lost by it.
     assert_eq!(from_slice::<f64>(&to_vec(&7).unwrap()).unwrap(), 7.0);
