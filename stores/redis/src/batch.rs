@@ -1,8 +1,6 @@
 //! What goes out together: what many callers ask at the same time is one write, and what they ask of the same script is
 //! one command.
 
-use std::collections::{HashSet, VecDeque};
-
 use redis::{Cmd, Value};
 
 use crate::queue::{Asks, Job};
@@ -35,32 +33,6 @@ pub(crate) fn together(jobs: Vec<Job>) -> Vec<Vec<Job>> {
         }
     }
     commands
-}
-
-/// Takes the first job, and those after it that one command asks with it; the others keep their order.
-pub(crate) fn take_together(jobs: &mut VecDeque<Job>) -> Vec<Job> {
-    let Some(first) = jobs.pop_front() else { return Vec::new() };
-    let mut taken = vec![first];
-    if !joins(&taken[0]) {
-        return taken;
-    }
-    let mut passed = HashSet::new();
-    passed.extend(scripts::key(&taken[0].command).map(<[u8]>::to_vec));
-    let mut left = VecDeque::with_capacity(jobs.len());
-    while let Some(job) = jobs.pop_front() {
-        let new = scripts::key(&job.command).is_none_or(|key| passed.insert(key.to_vec()));
-        if new && joins(&job) && scripts::same(&taken[0].command, &job.command) {
-            taken.push(job);
-        } else {
-            left.push_back(job);
-        }
-        if taken.len() == BATCH {
-            break;
-        }
-    }
-    left.append(jobs);
-    *jobs = left;
-    taken
 }
 
 /// What one command answers to each of so many jobs, of which these are still there.
@@ -127,16 +99,9 @@ mod tests {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             (seed >> 33) as usize % below
         };
-        /// One command after the other, as long as there is something.
-        fn one_by_one(jobs: Vec<Job>) -> Vec<Vec<Job>> {
-            let mut jobs = VecDeque::from(jobs);
-            let take = || Some(take_together(&mut jobs)).filter(|jobs| !jobs.is_empty());
-            std::iter::from_fn(take).collect()
-        }
         let mut joined = 0;
-        for round in 0..1_000 {
-            let commands = [together, one_by_one][round % 2](jobs(&mut random));
-            assert!(round % 2 == 0 || commands.iter().all(|jobs| jobs.len() <= BATCH));
+        for _ in 0..1_000 {
+            let commands = together(jobs(&mut random));
             let mut all: Vec<_> = commands.iter().flatten().map(number).collect();
             let mut last = BTreeMap::new();
             for jobs in &commands {

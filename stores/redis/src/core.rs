@@ -25,15 +25,17 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Until when what is asked now is answered.
-    pub(crate) fn until(self) -> Instant {
-        deadline(self.time_limit)
+    /// Until when what is asked then is answered.
+    pub(crate) fn until(self, since: Instant) -> Instant {
+        since + self.time_limit.min(LONG)
     }
 }
 
+/// As good as for ever.
+const LONG: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// So long from now, or as good as never.
 pub(crate) fn deadline(limit: Duration) -> Instant {
-    const LONG: Duration = Duration::from_secs(365 * 24 * 3600);
     Instant::now() + limit.min(LONG)
 }
 
@@ -78,7 +80,8 @@ impl Core {
     }
 
     fn send(&self, command: Cmd, asks: Asks) {
-        let (since, until) = (Instant::now(), self.settings.until());
+        let since = Instant::now();
+        let until = self.settings.until(since);
         let job = Job { command, asks, since, until, lost: false, alone: false, failed: None };
         match &self.way {
             Way::One(queue, lanes) => {

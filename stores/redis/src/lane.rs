@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,16 +18,16 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Cmd, RedisResult, Value};
 use tokio::sync::Notify;
 
-use crate::batch::{self, answers, take_together};
+use crate::batch::answers;
 use crate::core::Settings;
 use crate::failure::{Failure, Remedy};
 use crate::link::CONNECT;
 use crate::queue::{Job, Queue, Replicas};
 use crate::scripts::Scripts;
 
-/// How many commands are under way at most, unless they ask for few: what comes meanwhile goes out together.
-const UNDER_WAY: usize = 2;
-const FEW: usize = 16;
+/// How many requests go this way at once at most. Of more the store's own connection makes a few commands, which costs less
+/// than being woken.
+const FEW: usize = 4;
 /// How long a request may wait here while the runtime stands still, more or less.
 const PATIENCE: Duration = Duration::from_millis(100);
 /// And for how long the server may take.
@@ -46,6 +47,8 @@ pub(crate) struct Lane {
     queue: Arc<Queue>,
     scripts: Arc<Scripts>,
     settings: Settings,
+    /// There were too many: for a moment everything goes the other way.
+    busy: Arc<AtomicBool>,
     /// Since when it is being made.
     since: Instant,
 }
@@ -62,8 +65,8 @@ struct State {
     /// The supervisor has asked the runtime to show that it moves.
     nudged: bool,
     jobs: VecDeque<Job>,
-    /// What is under way, by its number: what one command asks, and since when.
-    flights: BTreeMap<u64, (Vec<Job>, Instant)>,
+    /// What is under way, by its number, and since when.
+    flights: BTreeMap<u64, (Job, Instant)>,
     next: u64,
     /// The sender sleeps until something comes.
     idle: bool,
@@ -84,8 +87,8 @@ enum At {
 /// What became of a job that was to go out here.
 pub(crate) enum Pushed {
     Taken,
-    /// The connection is still being made.
-    NotYet(Job),
+    /// The connection is still being made, or there are many others.
+    NotNow(Job),
     /// There is none any more.
     Over(Job),
 }
@@ -99,17 +102,15 @@ enum Seen {
     Over,
 }
 
-/// What an answer leads to: what is asked next, what the store's own connection is asked, and whether this one goes on.
-struct Read {
-    next: Vec<Job>,
-    elsewhere: Vec<Job>,
-    goes_on: bool,
-}
-
 type Answered = (u64, RedisResult<Value>);
 
 impl Lane {
-    pub(crate) fn new(queue: Arc<Queue>, scripts: Arc<Scripts>, settings: Settings) -> Self {
+    pub(crate) fn new(
+        queue: Arc<Queue>,
+        scripts: Arc<Scripts>,
+        settings: Settings,
+        busy: Arc<AtomicBool>,
+    ) -> Self {
         queue.join();
         Lane {
             state: Mutex::default(),
@@ -118,6 +119,7 @@ impl Lane {
             queue,
             scripts,
             settings,
+            busy,
             since: Instant::now(),
         }
     }
@@ -125,9 +127,13 @@ impl Lane {
     pub(crate) fn push(&self, job: Job) -> Pushed {
         let mut state = self.lock();
         match state.at {
-            At::Opening => return Pushed::NotYet(job),
+            At::Opening => return Pushed::NotNow(job),
             At::Over => return Pushed::Over(job),
             At::Open => {}
+        }
+        if state.jobs.len() + state.flights.len() >= FEW {
+            self.busy.store(true, Ordering::Relaxed);
+            return Pushed::NotNow(job);
         }
         state.jobs.push_back(job);
         let send = std::mem::take(&mut state.idle);
@@ -149,77 +155,55 @@ impl Lane {
         self.watched.notify_one();
     }
 
-    /// The next command, its number, and how many it asks for; nothing means that enough is under way, or that the sender
-    /// is told when something comes.
-    fn take(&self) -> Option<(u64, Cmd, usize)> {
+    /// The next command, and its number; nothing means that the sender is told when something comes.
+    fn take(&self) -> Option<(u64, Cmd)> {
         let mut state = self.lock();
         state.nudged = false;
-        let under_way = state.flights.values().map(|(jobs, _)| jobs.len()).sum::<usize>();
-        if state.flights.len() >= UNDER_WAY && under_way >= FEW {
-            return None;
-        }
-        state.idle = state.jobs.is_empty();
-        if state.idle {
-            return None;
-        }
-        let jobs = take_together(&mut state.jobs);
-        let command = batch::command(&jobs);
+        let job = state.jobs.pop_front();
+        state.idle = job.is_none();
+        let job = job?;
+        let command = job.command.clone();
         let number = state.next;
         state.next += 1;
-        let count = jobs.len();
-        state.flights.insert(number, (jobs, Instant::now()));
-        Some((number, command, count))
+        state.flights.insert(number, (job, Instant::now()));
+        Some((number, command))
     }
 
     /// A command was answered, or will not be; false when this is the end. What was given to the store's own connection
     /// meanwhile is answered there.
     fn landed(&self, (number, answer): Answered) -> bool {
-        let jobs = {
+        let job = {
             let mut state = self.lock();
-            let Some((jobs, _)) = state.flights.remove(&number) else { return true };
+            let Some((job, _)) = state.flights.remove(&number) else { return true };
             state.landing = true;
-            jobs
+            job
         };
-        let Read { next, elsewhere, goes_on } = self.read(jobs, answer);
-        self.queue.take_over(elsewhere);
+        let (next, goes_on) = match answer {
+            Ok(Value::ServerError(error)) => {
+                let goes_on = Failure::Server(error).remedy() != Remedy::Reconnect;
+                self.queue.take_over(vec![job]);
+                (None, goes_on)
+            }
+            Ok(value) => {
+                let value = answers(value, 1, [&job]).pop().unwrap_or(Value::Nil);
+                (job.answered(value, &self.scripts, Replicas::none()), true)
+            }
+            Err(_) => {
+                self.queue.take_over(vec![job.lost()]);
+                (None, false)
+            }
+        };
         let mut state = self.lock();
         state.landing = false;
         if state.at == At::Over {
             // The supervisor has ended it meanwhile.
             drop(state);
-            self.queue.take_over(next);
+            self.queue.take_over(next.into_iter().collect());
             self.leave();
             return false;
         }
-        next.into_iter().rev().for_each(|job| state.jobs.push_front(job));
+        state.jobs.extend(next);
         goes_on
-    }
-
-    /// Answers who asked.
-    fn read(&self, jobs: Vec<Job>, answer: RedisResult<Value>) -> Read {
-        let value = match answer {
-            Ok(Value::ServerError(error)) => {
-                // It may come of one of them, and others may have been carried out.
-                let alone = jobs.len() > 1;
-                let elsewhere = jobs.into_iter().map(|job| if alone { job.alone() } else { job }).collect();
-                let goes_on = Failure::Server(error).remedy() != Remedy::Reconnect;
-                return Read { next: Vec::new(), elsewhere, goes_on };
-            }
-            Ok(value) => value,
-            Err(_) => {
-                let elsewhere = jobs.into_iter().map(Job::lost).collect();
-                return Read { next: Vec::new(), elsewhere, goes_on: false };
-            }
-        };
-        let answers = answers(value, jobs.len(), &jobs);
-        let mut read = Read { next: Vec::new(), elsewhere: Vec::new(), goes_on: true };
-        for (job, value) in jobs.into_iter().zip(answers) {
-            match value {
-                Value::ServerError(_) => read.elsewhere.push(job),
-                value => read.next.extend(job.answered(value, &self.scripts, Replicas::none())),
-            }
-        }
-        read
     }
 
     /// The end of this connection: all that is not answered is asked over the store's own.
@@ -232,7 +216,7 @@ impl Lane {
             state.at = At::Over;
             (std::mem::take(&mut state.flights), std::mem::take(&mut state.jobs))
         };
-        let sent = flights.into_values().flat_map(|(jobs, _)| jobs);
+        let sent = flights.into_values().map(|(job, _)| job);
         self.queue.take_over(sent.map(Job::lost).chain(jobs).collect());
         self.leave();
         self.filled.notify_one();
@@ -251,6 +235,7 @@ impl Lane {
     /// Looks whether what was asked is answered. That there is nothing is told to whoever asks next, if `last`.
     fn look(&self, now: Instant, last: bool) -> Seen {
         let (patience, slow) = self.patience();
+        self.busy.store(false, Ordering::Relaxed);
         let mut state = self.lock();
         if state.at == At::Over {
             return Seen::Over;
@@ -342,12 +327,9 @@ impl Lane {
     }
 
     async fn send(&self, connection: MultiplexedConnection) {
-        // Whether many ask at once.
-        let mut many = false;
         let mut flights = FuturesUnordered::<Pin<Box<dyn Future<Output = Answered> + Send>>>::new();
         loop {
-            while let Some((number, command, count)) = self.take() {
-                many = count > 1;
+            while let Some((number, command)) = self.take() {
                 let mut connection = connection.clone();
                 flights
                     .push(Box::pin(async move { (number, connection.send_packed_command(&command).await) }));
@@ -359,10 +341,7 @@ impl Lane {
             tokio::select! {
                 biased;
                 Some(answered) = flights.next() => if !self.landed(answered) { return },
-                () = self.filled.notified() => if many {
-                    // Whoever was woken with the one who asks asks first, too: what they ask goes out together.
-                    tokio::task::yield_now().await;
-                }
+                () = self.filled.notified() => {}
             }
         }
     }
@@ -411,7 +390,7 @@ mod tests {
     }
 
     fn lane() -> Arc<Lane> {
-        Arc::new(Lane::new(Arc::default(), Arc::new(Scripts::new(false)), settings()))
+        Arc::new(Lane::new(Arc::default(), Arc::new(Scripts::new(false)), settings(), Arc::default()))
     }
 
     fn claim(lane: &Lane, key: u8) -> (Job, Pending) {
@@ -421,7 +400,8 @@ mod tests {
         let operation = Operation::new(Request::Claim(Arc::new(claim)), vec![key], settings());
         let command = operation.start(&lane.scripts).unwrap();
         let asks = Asks::Request(Box::new(operation), responder, "redis://".into());
-        let (since, until) = (Instant::now(), settings().until());
+        let since = Instant::now();
+        let until = settings().until(since);
         (Job { command, asks, since, until, lost: false, alone: false, failed: None }, pending)
     }
 
@@ -444,8 +424,8 @@ mod tests {
         let lane = lane();
         lane.opened();
         let (mut one, _two) = (ask(&lane, 1), ask(&lane, 2));
-        let (number, _, count) = lane.take().unwrap();
-        assert_eq!(count, 2);
+        let (number, _) = lane.take().unwrap();
+        assert!(lane.take().is_some());
         let waker = Waker::from(Arc::new(Ending(Arc::clone(&lane))));
         assert!(Pin::new(&mut one).poll(&mut Context::from_waker(&waker)).is_pending());
         // The second one finds what an older library has written: there is more to ask.
@@ -460,7 +440,7 @@ mod tests {
     fn looks_tell_a_runtime_that_stands_still_from_a_server_that_is_slow() {
         let lane = lane();
         let later = |millis| Instant::now() + Duration::from_millis(millis);
-        assert!(matches!(lane.push(claim(&lane, 1).0), Pushed::NotYet(_)));
+        assert!(matches!(lane.push(claim(&lane, 1).0), Pushed::NotNow(_)));
         assert_eq!((lane.look(later(0), false), lane.look(later(2_000), false)), (Seen::Moving, Seen::Stuck));
         lane.opened();
         assert_eq!(lane.look(later(0), false), Seen::Nothing);
@@ -504,11 +484,23 @@ mod tests {
     }
 
     #[test]
+    fn many_at_once_go_the_other_way_for_a_moment() {
+        let lane = lane();
+        lane.opened();
+        let _pending: Vec<_> = (0..4).map(|key| ask(&lane, key)).collect();
+        assert!(lane.take().is_some() && !lane.busy.load(Ordering::Relaxed));
+        assert!(matches!(lane.push(claim(&lane, 5).0), Pushed::NotNow(_)));
+        assert!(lane.busy.load(Ordering::Relaxed));
+        lane.look(Instant::now(), false);
+        assert!(!lane.busy.load(Ordering::Relaxed), "until the supervisor looks");
+    }
+
+    #[test]
     fn what_came_back_is_answered() {
         let lane = lane();
         lane.opened();
         let one = ask(&lane, 1);
-        let (number, ..) = lane.take().unwrap();
+        let (number, _) = lane.take().unwrap();
         assert!(lane.landed((number, Ok(Value::Array(vec![Value::Int(7)])))));
         assert!(matches!(one.wait(None), Ok(Ok(Reply::Claimed(_)))));
         assert!(lane.landed((number, Ok(Value::Nil))), "nobody asked for that any more");

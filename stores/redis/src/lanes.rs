@@ -1,6 +1,7 @@
 //! Which runtimes have a connection of their own.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use idem_runtime::store::Reply;
@@ -31,7 +32,9 @@ pub(crate) struct Lanes {
     scripts: Arc<Scripts>,
     settings: Settings,
     name: Text,
-    runtimes: Mutex<Vec<Runtime>>,
+    /// There are many requests at once: for a moment none is sent by a runtime.
+    busy: Arc<AtomicBool>,
+    runtimes: RwLock<Vec<Runtime>>,
 }
 
 /// What is known of one runtime.
@@ -39,7 +42,7 @@ pub(crate) struct Lanes {
 struct Runtime {
     id: Id,
     /// How often it has asked without a connection.
-    asked: u32,
+    asked: AtomicU32,
     lane: Option<Arc<Lane>>,
     never: bool,
     not_before: Option<Instant>,
@@ -48,8 +51,16 @@ struct Runtime {
 
 impl std::fmt::Debug for Lanes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Lanes").field(&self.lock()).finish()
+        f.debug_tuple("Lanes").field(&self.read()).finish()
     }
+}
+
+/// What a runtime has.
+enum Known {
+    Lane(Arc<Lane>),
+    None,
+    /// It is new, or it is time for a connection.
+    Wants,
 }
 
 impl Lanes {
@@ -60,7 +71,7 @@ impl Lanes {
         settings: Settings,
         name: Text,
     ) -> Self {
-        Lanes { client, queue, scripts, settings, name, runtimes: Mutex::default() }
+        Lanes { client, queue, scripts, settings, name, busy: Arc::default(), runtimes: RwLock::default() }
     }
 
     /// Sends a job over the connection of the runtime that asks, or gives it back.
@@ -69,38 +80,63 @@ impl Lanes {
     /// `idem-io` is a runtime of one thread.
     pub(crate) fn push(&self, job: Job) -> Option<Job> {
         // What takes long to write is not written twice.
-        if scripts::size(&job.command) > SMALL {
+        if self.busy.load(Ordering::Relaxed) || scripts::size(&job.command) > SMALL {
             return Some(job);
         }
+        // A runtime's main function is on none of its threads: one has to be woken for it in any case.
         let Ok(runtime) = Handle::try_current() else { return Some(job) };
-        if runtime.runtime_flavor() != RuntimeFlavor::MultiThread {
+        if runtime.runtime_flavor() != RuntimeFlavor::MultiThread || tokio::task::try_id().is_none() {
             return Some(job);
         }
-        let mut runtimes = self.lock();
-        let known = find(&mut runtimes, runtime.id());
-        let Some(lane) = runtimes[known].lane.clone() else {
-            if runtimes[known].wants() && runtimes.iter().filter(|runtime| runtime.is_live()).count() < MOST {
-                let (queue, scripts) = (Arc::clone(&self.queue), Arc::clone(&self.scripts));
-                let lane = Arc::new(Lane::new(queue, scripts, self.settings));
-                runtimes[known].lane = Some(Arc::clone(&lane));
-                // A runtime may run the application's code for each task.
-                drop(runtimes);
-                self.open(lane, &runtime);
+        let lane = match self.known(runtime.id()) {
+            Known::Lane(lane) => lane,
+            Known::None => return Some(job),
+            Known::Wants => {
+                self.begin(&runtime);
+                return Some(job);
             }
-            return Some(job);
         };
-        drop(runtimes);
         match lane.push(job) {
             Pushed::Taken => None,
-            Pushed::NotYet(job) => Some(job),
+            Pushed::NotNow(job) => Some(job),
             Pushed::Over(job) => {
-                let known = |known: &&mut Runtime| known.id == runtime.id();
-                if let Some(known) = self.lock().iter_mut().find(known) {
+                if let Some(known) = self.write().iter_mut().find(|known| known.id == runtime.id()) {
                     known.ended(&lane);
                 }
                 Some(job)
             }
         }
+    }
+
+    /// What this runtime has. Counts a request of one that has nothing.
+    fn known(&self, id: Id) -> Known {
+        let runtimes = self.read();
+        let Some(known) = runtimes.iter().find(|known| known.id == id) else { return Known::Wants };
+        if let Some(lane) = &known.lane {
+            return Known::Lane(Arc::clone(lane));
+        }
+        known.asked.fetch_add(1, Ordering::Relaxed);
+        if known.wants() { Known::Wants } else { Known::None }
+    }
+
+    /// Knows the runtime from now on; makes a connection if it is time.
+    fn begin(&self, runtime: &Handle) {
+        let mut runtimes = self.write();
+        let known = find(&mut runtimes, runtime.id());
+        let room = runtimes.iter().filter(|runtime| runtime.is_live()).count() < MOST;
+        let known = &mut runtimes[known];
+        if known.lane.is_some() || !known.wants() {
+            return;
+        }
+        if !room {
+            return known.rests();
+        }
+        let (queue, scripts) = (Arc::clone(&self.queue), Arc::clone(&self.scripts));
+        let lane = Arc::new(Lane::new(queue, scripts, self.settings, Arc::clone(&self.busy)));
+        known.lane = Some(Arc::clone(&lane));
+        // A runtime may run the application's code for each task.
+        drop(runtimes);
+        self.open(lane, runtime);
     }
 
     fn open(&self, lane: Arc<Lane>, runtime: &Handle) {
@@ -113,15 +149,19 @@ impl Lanes {
 
     /// Nobody asks any more.
     pub(crate) fn close(&self) {
-        for runtime in self.lock().drain(..) {
+        for runtime in self.write().drain(..) {
             if let Some(lane) = runtime.lane {
                 lane.close();
             }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Runtime>> {
-        self.runtimes.lock().unwrap_or_else(PoisonError::into_inner)
+    fn read(&self) -> RwLockReadGuard<'_, Vec<Runtime>> {
+        self.runtimes.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Vec<Runtime>> {
+        self.runtimes.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -130,20 +170,26 @@ impl Runtime {
         self.lane.as_ref().is_some_and(|lane| !lane.has_ended())
     }
 
-    /// Counts a request; whether it is time for a connection.
-    fn wants(&mut self) -> bool {
-        self.asked = self.asked.saturating_add(1);
-        !self.never && self.asked > OFTEN && self.not_before.is_none_or(|at| at <= Instant::now())
+    /// Whether it is time for a connection.
+    fn wants(&self) -> bool {
+        !self.never
+            && self.asked.load(Ordering::Relaxed) >= OFTEN
+            && self.not_before.is_none_or(|at| at <= Instant::now())
     }
 
     /// Its connection is no more.
     fn ended(&mut self, lane: &Arc<Lane>) {
         if self.lane.take_if(|ended| Arc::ptr_eq(ended, lane)).is_some() {
-            self.asked = 0;
+            *self.asked.get_mut() = 0;
             self.never |= lane.is_impossible();
-            self.not_before = Some(Instant::now() + self.rest);
-            self.rest = (self.rest * 2).min(LAST_REST);
+            self.rests();
         }
+    }
+
+    /// It goes without one for a while.
+    fn rests(&mut self) {
+        self.not_before = Some(Instant::now() + self.rest);
+        self.rest = (self.rest * 2).min(LAST_REST);
     }
 }
 
@@ -155,6 +201,7 @@ fn find(runtimes: &mut Vec<Runtime>, id: Id) -> usize {
     if runtimes.len() >= KNOWN {
         runtimes.retain(Runtime::is_live);
     }
-    runtimes.push(Runtime { id, asked: 0, lane: None, never: false, not_before: None, rest: FIRST_REST });
+    let asked = AtomicU32::new(1);
+    runtimes.push(Runtime { id, asked, lane: None, never: false, not_before: None, rest: FIRST_REST });
     runtimes.len() - 1
 }

@@ -1,6 +1,7 @@
 //! Where things stand in an encoded record, as far as the scripts touch them: the runtime's codec says the same, and
 //! the tests here see to it.
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use idem_runtime::Timestamp;
@@ -70,11 +71,46 @@ impl Retention {
     }
 }
 
-/// A ttl as it stands in a record, and after it how long the key is kept, for a script.
-pub(crate) fn kept(ttl: Duration, retention: Retention) -> Vec<u8> {
-    let mut kept = micros(ttl).to_be_bytes().to_vec();
-    kept.extend_from_slice(retention.millis().to_string().as_bytes());
-    kept
+/// What is written for a script without an allocation: some bytes, and after them a number as text.
+#[derive(Debug)]
+pub(crate) struct Short {
+    bytes: [u8; 28],
+    length: usize,
+}
+
+impl Short {
+    fn new<const N: usize>(first: [u8; N], number: u64) -> Self {
+        let mut bytes = [0; 28];
+        bytes[..N].copy_from_slice(&first);
+        let mut rest = &mut bytes[N..];
+        // Twenty digits fit after eight bytes.
+        let _ = write!(rest, "{number}");
+        let left = rest.len();
+        Short { bytes, length: 28 - left }
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+/// A ttl as it stands in a record, and after it how long the key is kept.
+pub(crate) fn kept(ttl: Duration, retention: Retention) -> Short {
+    Short::new(micros(ttl).to_be_bytes(), retention.millis())
+}
+
+/// How a record begins that is done, and after it how long its digest is.
+pub(crate) fn done(as_kind: Kind, digest: usize) -> Short {
+    Short::new([1, 3, kind(as_kind)], digest as u64)
+}
+
+/// Lengths, one after the other as they stand in a record.
+pub(crate) fn lengths<const N: usize, const BYTES: usize>(lengths: [usize; N]) -> [u8; BYTES] {
+    let mut bytes = [0; BYTES];
+    for (at, number) in bytes.chunks_exact_mut(6).zip(lengths) {
+        at.copy_from_slice(&length(number));
+    }
+    bytes
 }
 
 /// A lease for a script.
@@ -87,14 +123,9 @@ pub(crate) fn micros(time: Duration) -> u64 {
 }
 
 /// How a length is written.
-pub(crate) fn length(length: usize) -> [u8; 6] {
+fn length(length: usize) -> [u8; 6] {
     let [_, _, bytes @ ..] = (length as u64).to_be_bytes();
     bytes
-}
-
-/// How a record begins that is done: version, state and kind.
-pub(crate) fn done(as_kind: Kind) -> [u8; 3] {
-    [1, 3, kind(as_kind)]
 }
 
 fn kind(kind: Kind) -> u8 {
@@ -154,8 +185,7 @@ mod tests {
         for (number, at) in (5..=13_u64).zip((28..).step_by(8)) {
             assert_eq!(bytes[at..at + 8], number.to_be_bytes(), "{number} at {at}");
         }
-        assert_eq!((bytes[100..106].to_vec(), &bytes[106..112]), (length(6).to_vec(), &length(7)[..]));
-        assert_eq!(bytes[112..118], length(8));
+        assert_eq!(bytes[100..118], lengths::<3, 18>([6, 7, 8]));
         assert_eq!(&bytes[HEAD..], b"digestresult!function");
         for kind in [Kind::None, Kind::Value, Kind::Error] {
             let mut record = record.clone();
@@ -163,7 +193,7 @@ mod tests {
             record.head.state = State::Done;
             bytes.clear();
             record.encode(&mut bytes);
-            assert_eq!(bytes[..3], done(kind));
+            assert_eq!(bytes[..3], done(kind, 7).as_bytes()[..3]);
         }
     }
 
@@ -176,5 +206,10 @@ mod tests {
         let until = |micros| Retention::until(Timestamp::from_micros(micros), now).millis();
         assert_eq!((until(3_001), until(1), until(u64::MAX)), (3, 1, 0));
         assert_eq!(lease(Duration::MAX), 1 << 53);
+        assert_eq!(
+            kept(Duration::MAX, Retention(Some(u64::MAX))).as_bytes()[8..],
+            *u64::MAX.to_string().as_bytes()
+        );
+        assert_eq!(done(Kind::Value, 70).as_bytes(), b"\x01\x03\x0170");
     }
 }

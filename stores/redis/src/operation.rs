@@ -61,21 +61,19 @@ impl Operation {
                 let template = layout::template(claim);
                 let mut command = scripts.claim.call(key, 4, template.len() + 60);
                 command.arg(layout::lease(claim.lease));
-                command.arg(layout::kept(claim.ttl, Retention::running(claim)));
+                command.arg(layout::kept(claim.ttl, Retention::running(claim)).as_bytes());
                 command.arg(&template[..layout::FRONT]).arg(&template[layout::FRONT..]);
                 command
             }
             Request::Complete(complete) => {
                 let (digest, result, function) = (&complete.digest, &complete.result, &complete.function);
-                let (zero, one) = (layout::length(0), layout::length(digest.len()));
-                let before = [one, zero, layout::length(function.len())].concat();
                 let same = [digest.as_slice(), function.as_bytes()].concat();
-                let mut head = layout::done(complete.kind).to_vec();
-                head.extend_from_slice(digest.len().to_string().as_bytes());
                 let mut command = scripts.complete.call(key, 7, same.len() + result.len() + 120);
-                command.arg(head).arg(layout::kept(complete.ttl, Retention::after(complete.ttl)));
-                command.arg(&complete.attempt.to_bytes()).arg(before).arg(same);
-                command.arg([one, layout::length(result.len())].concat()).arg(&**result);
+                command.arg(layout::done(complete.kind, digest.len()).as_bytes());
+                command.arg(layout::kept(complete.ttl, Retention::after(complete.ttl)).as_bytes());
+                command.arg(&complete.attempt.to_bytes());
+                command.arg(&layout::lengths::<3, 18>([digest.len(), 0, function.len()])).arg(same);
+                command.arg(&layout::lengths::<2, 12>([digest.len(), result.len()])).arg(&**result);
                 command
             }
             Request::Release { attempt, .. } | Request::Interrupt { attempt, .. } => {
