@@ -214,6 +214,8 @@ impl Lane {
                 return;
             }
             state.at = At::Over;
+            // Nobody looks here any more.
+            self.busy.store(false, Ordering::Relaxed);
             (std::mem::take(&mut state.flights), std::mem::take(&mut state.jobs))
         };
         let sent = flights.into_values().map(|(job, _)| job);
@@ -371,7 +373,12 @@ struct Ends(Arc<Lane>);
 
 impl Drop for Ends {
     fn drop(&mut self) {
+        let landing = std::mem::take(&mut self.0.lock().landing);
         self.0.end();
+        if landing {
+            // A panic has interrupted it.
+            self.0.leave();
+        }
     }
 }
 
@@ -437,6 +444,16 @@ mod tests {
     }
 
     #[test]
+    fn a_panic_while_an_answer_is_looked_at_leaves_nothing_open() {
+        let lane = lane();
+        lane.opened();
+        lane.lock().landing = true;
+        drop(Ends(Arc::clone(&lane)));
+        lane.queue.leave();
+        assert!(lane.queue.is_closed());
+    }
+
+    #[test]
     fn looks_tell_a_runtime_that_stands_still_from_a_server_that_is_slow() {
         let lane = lane();
         let later = |millis| Instant::now() + Duration::from_millis(millis);
@@ -493,6 +510,9 @@ mod tests {
         assert!(lane.busy.load(Ordering::Relaxed));
         lane.look(Instant::now(), false);
         assert!(!lane.busy.load(Ordering::Relaxed), "until the supervisor looks");
+        assert!(matches!(lane.push(claim(&lane, 6).0), Pushed::NotNow(_)));
+        lane.end();
+        assert!(!lane.busy.load(Ordering::Relaxed), "or does so no more");
     }
 
     #[test]
