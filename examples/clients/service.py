@@ -11,7 +11,7 @@ DEVICE, KEY = os.environ["IDEM_STORE"], os.environ.get("IDEM_DEVICE_KEY")
 
 
 def charge(order, cents):  # what must not happen twice
-    print(f"charged {order}", flush=True)
+    print(f"charged {order}\n", end="", flush=True)  # one write: others are charged at the same time
     return f"receipt for order {order}: {cents}"
 
 
