@@ -48,6 +48,16 @@ fn with_own_connection(runtime: &Runtime, store: &RedisStore, beside: &mut Conne
     ask_there(runtime, store, &settle).into_iter().for_each(|asked| drop(wait(asked)));
 }
 
+/// A server, a connection to it beside, and a store that has one on the runtime, too.
+fn begin(parameters: &str) -> Option<(Redis, Connection, RedisStore, Runtime)> {
+    let server = Redis::start()?;
+    let mut beside = server.connection();
+    let store = open(&format!("{}{parameters}", server.url()));
+    let runtime = runtime();
+    with_own_connection(&runtime, &store, &mut beside);
+    Some((server, beside, store, runtime))
+}
+
 /// Each was granted once.
 fn granted(store: &RedisStore, claims: &[Claim], asked: Vec<Asked>) {
     for (claim, asked) in claims.iter().zip(asked) {
@@ -96,11 +106,7 @@ fn a_connection_of_a_runtime_that_breaks_loses_nothing() {
 
 #[test]
 fn a_runtime_that_stands_still_holds_no_request_up() {
-    let Some(server) = Redis::start() else { return };
-    let mut beside = server.connection();
-    let store = open(&server.url());
-    let runtime = runtime();
-    with_own_connection(&runtime, &store, &mut beside);
+    let Some((_server, _, store, runtime)) = begin("") else { return };
     for round in 1..4 {
         let (store, claims) = (store.clone(), claims(round * 100));
         // Blocks the thread that the connection needs.
@@ -131,11 +137,7 @@ fn a_runtime_that_ends_leaves_what_it_asked_to_the_store() {
 
 #[test]
 fn a_runtime_that_stands_still_holds_no_request_up_beyond_a_short_limit() {
-    let Some(server) = Redis::start() else { return };
-    let mut beside = server.connection();
-    let store = open(&format!("{}?time_limit=400ms", server.url()));
-    let runtime = runtime();
-    with_own_connection(&runtime, &store, &mut beside);
+    let Some((_server, _, store, runtime)) = begin("?time_limit=400ms") else { return };
     let (other, claims) = (store.clone(), claims(100));
     let blocks = async move {
         let asked = claims.iter().map(|claim| other.ask(asked_claim(claim))).collect();
@@ -179,11 +181,7 @@ fn a_runtime_that_can_do_no_io_is_answered_all_the_same() {
 
 #[test]
 fn a_connection_that_was_given_up_leaves_nothing_on_its_runtime() {
-    let Some(server) = Redis::start() else { return };
-    let mut beside = server.connection();
-    let store = open(&format!("{}?time_limit=400ms", server.url()));
-    let runtime = runtime();
-    with_own_connection(&runtime, &store, &mut beside);
+    let Some((server, _, store, runtime)) = begin("?time_limit=400ms") else { return };
     server.freeze();
     ask_there(&runtime, &store, &claims(100)).into_iter().for_each(|asked| drop(wait(asked)));
     until("its tasks have ended", || runtime.metrics().num_alive_tasks() == 0);
@@ -191,11 +189,7 @@ fn a_connection_that_was_given_up_leaves_nothing_on_its_runtime() {
 
 #[test]
 fn a_runtimes_connection_survives_a_server_that_forgets_its_scripts() {
-    let Some(server) = Redis::start() else { return };
-    let mut beside = server.connection();
-    let store = open(&server.url());
-    let runtime = runtime();
-    with_own_connection(&runtime, &store, &mut beside);
+    let Some((_server, mut beside, store, runtime)) = begin("") else { return };
     for round in 1..6 {
         redis::cmd("SCRIPT").arg("FLUSH").exec(&mut beside).unwrap();
         let claims = claims(round * 100);
@@ -207,11 +201,7 @@ fn a_runtimes_connection_survives_a_server_that_forgets_its_scripts() {
 #[test]
 fn a_server_that_stands_still_is_given_up_in_time_by_a_runtimes_connection_too() {
     const LIMIT: Duration = Duration::from_millis(400);
-    let Some(server) = Redis::start() else { return };
-    let mut beside = server.connection();
-    let store = open(&format!("{}?time_limit=400ms", server.url()));
-    let runtime = runtime();
-    with_own_connection(&runtime, &store, &mut beside);
+    let Some((server, _, store, runtime)) = begin("?time_limit=400ms") else { return };
     let claims = claims(100);
     server.freeze();
     let asked_at = Instant::now();
