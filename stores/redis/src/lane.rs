@@ -5,15 +5,15 @@
 //! runtime stands still, is asked again over the store's own connection, on `idem-io`, which keeps time limits and connects
 //! again. The protocol answers what is asked twice as it did the first time.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::future::{self, poll_fn};
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
-use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Cmd, RedisResult, Value};
 use tokio::sync::Notify;
@@ -39,8 +39,8 @@ const QUIET: u32 = 20;
 #[derive(Debug)]
 pub(crate) struct Lane {
     state: Mutex<State>,
-    /// Tells the sender.
-    filled: Notify,
+    /// Tells the runtime's task of everything but answers.
+    told: Notify,
     /// Tells the supervisor.
     watched: Notify,
     /// The way of everything that cannot be answered here.
@@ -64,24 +64,47 @@ struct State {
     left: bool,
     /// The supervisor has asked the runtime to show that it moves.
     nudged: bool,
-    jobs: VecDeque<Job>,
-    /// What is under way, by its number, and since when.
-    flights: BTreeMap<u64, (Job, Instant)>,
-    next: u64,
-    /// The sender sleeps until something comes.
-    idle: bool,
+    flights: Vec<Flight>,
     /// The supervisor sleeps until something comes.
     unwatched: bool,
     /// Nobody asks any more.
     closed: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Default)]
 enum At {
     #[default]
     Opening,
-    Open,
+    /// Commands go out this way, and the task that looks at the answers is woken by this.
+    Open(Sends, Waker),
     Over,
+}
+
+impl std::fmt::Debug for At {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            At::Opening => "Opening",
+            At::Open(..) => "Open",
+            At::Over => "Over",
+        })
+    }
+}
+
+/// Sends a command, and waits for its answer.
+type Sends = Box<dyn Fn(Cmd) -> Answer + Send>;
+type Answer = Pin<Box<dyn Future<Output = RedisResult<Value>> + Send>>;
+
+/// What is under way.
+struct Flight {
+    job: Job,
+    since: Instant,
+    answer: Answer,
+}
+
+impl std::fmt::Debug for Flight {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Flight").field(&self.job).field(&self.since).finish()
+    }
 }
 
 /// What became of a job that was to go out here.
@@ -102,8 +125,6 @@ enum Seen {
     Over,
 }
 
-type Answered = (u64, RedisResult<Value>);
-
 impl Lane {
     pub(crate) fn new(
         queue: Arc<Queue>,
@@ -114,7 +135,7 @@ impl Lane {
         queue.join();
         Lane {
             state: Mutex::default(),
-            filled: Notify::new(),
+            told: Notify::new(),
             watched: Notify::new(),
             queue,
             scripts,
@@ -124,60 +145,61 @@ impl Lane {
         }
     }
 
+    /// Sends a job from the task that asks: nobody else has to run before the command is on its way.
     pub(crate) fn push(&self, job: Job) -> Pushed {
         let mut state = self.lock();
-        match state.at {
+        let (sends, waker) = match &state.at {
             At::Opening => return Pushed::NotNow(job),
             At::Over => return Pushed::Over(job),
-            At::Open => {}
-        }
-        if state.jobs.len() + state.flights.len() >= FEW {
+            At::Open(sends, waker) => (sends, waker),
+        };
+        if state.flights.len() >= FEW {
             self.busy.store(true, Ordering::Relaxed);
             return Pushed::NotNow(job);
         }
-        state.jobs.push_back(job);
-        let send = std::mem::take(&mut state.idle);
+        let flight = self.send(sends, waker, job);
+        state.flights.push(flight);
         let watch = std::mem::take(&mut state.unwatched);
         drop(state);
-        if send {
-            self.filled.notify_one();
-        }
         if watch {
             self.watched.notify_one();
         }
         Pushed::Taken
     }
 
+    /// Sends a job; whoever looks at the answers is woken by its own.
+    fn send(&self, sends: &Sends, waker: &Waker, job: Job) -> Flight {
+        let mut answer = sends(job.command.clone());
+        if let Poll::Ready(already) = answer.as_mut().poll(&mut Context::from_waker(waker)) {
+            answer = Box::pin(future::ready(already));
+            self.told.notify_one();
+        }
+        Flight { job, since: Instant::now(), answer }
+    }
+
     /// Nobody asks any more: what is under way is still answered.
     pub(crate) fn close(&self) {
         self.lock().closed = true;
-        self.filled.notify_one();
+        self.told.notify_one();
         self.watched.notify_one();
     }
 
-    /// The next command, and its number; nothing means that the sender is told when something comes.
-    fn take(&self) -> Option<(u64, Cmd)> {
+    /// The next answer that is there.
+    fn poll_answer(&self, context: &mut Context<'_>) -> Poll<(Job, RedisResult<Value>)> {
         let mut state = self.lock();
         state.nudged = false;
-        let job = state.jobs.pop_front();
-        state.idle = job.is_none();
-        let job = job?;
-        let command = job.command.clone();
-        let number = state.next;
-        state.next += 1;
-        state.flights.insert(number, (job, Instant::now()));
-        Some((number, command))
+        for at in 0..state.flights.len() {
+            if let Poll::Ready(answer) = state.flights[at].answer.as_mut().poll(context) {
+                state.landing = true;
+                return Poll::Ready((state.flights.remove(at).job, answer));
+            }
+        }
+        Poll::Pending
     }
 
     /// A command was answered, or will not be; false when this is the end. What was given to the store's own connection
     /// meanwhile is answered there.
-    fn landed(&self, (number, answer): Answered) -> bool {
-        let job = {
-            let mut state = self.lock();
-            let Some((job, _)) = state.flights.remove(&number) else { return true };
-            state.landing = true;
-            job
-        };
+    fn landed(&self, job: Job, answer: RedisResult<Value>) -> bool {
         let (next, goes_on) = match answer {
             Ok(Value::ServerError(error)) => {
                 let goes_on = Failure::Server(error).remedy() != Remedy::Reconnect;
@@ -195,33 +217,36 @@ impl Lane {
         };
         let mut state = self.lock();
         state.landing = false;
-        if state.at == At::Over {
+        let At::Open(sends, waker) = &state.at else {
             // The supervisor has ended it meanwhile.
             drop(state);
             self.queue.take_over(next.into_iter().collect());
             self.leave();
             return false;
+        };
+        if let Some(next) = next {
+            let flight = self.send(sends, waker, next);
+            state.flights.push(flight);
         }
-        state.jobs.extend(next);
         goes_on
     }
 
-    /// The end of this connection: all that is not answered is asked over the store's own.
+    /// The end of this connection: all that is not answered is asked over the store's own. What is not yet written is not
+    /// written any more.
     fn end(&self) {
-        let (flights, jobs) = {
+        let (at, flights) = {
             let mut state = self.lock();
-            if state.at == At::Over {
+            if matches!(state.at, At::Over) {
                 return;
             }
-            state.at = At::Over;
             // Nobody looks here any more.
             self.busy.store(false, Ordering::Relaxed);
-            (std::mem::take(&mut state.flights), std::mem::take(&mut state.jobs))
+            (std::mem::replace(&mut state.at, At::Over), std::mem::take(&mut state.flights))
         };
-        let sent = flights.into_values().map(|(job, _)| job);
-        self.queue.take_over(sent.map(Job::lost).chain(jobs).collect());
+        drop(at);
+        self.queue.take_over(flights.into_iter().map(|flight| flight.job.lost()).collect());
         self.leave();
-        self.filled.notify_one();
+        self.told.notify_one();
         self.watched.notify_one();
     }
 
@@ -239,20 +264,18 @@ impl Lane {
         let (patience, slow) = self.patience();
         self.busy.store(false, Ordering::Relaxed);
         let mut state = self.lock();
-        if state.at == At::Over {
-            return Seen::Over;
+        match state.at {
+            At::Over => return Seen::Over,
+            At::Opening if self.since + CONNECT <= now => return Seen::Stuck,
+            At::Opening => return Seen::Moving,
+            At::Open(..) => {}
         }
-        if state.at == At::Opening {
-            return if self.since + CONNECT <= now { Seen::Stuck } else { Seen::Moving };
-        }
-        let asked = state.jobs.front().map(|job| job.since);
-        let sent = state.flights.values().map(|(_, since)| *since).min();
-        match sent.into_iter().chain(asked).min() {
+        match state.flights.iter().map(|flight| flight.since).min() {
             Some(since) if since + slow <= now || state.nudged && since + patience <= now => Seen::Stuck,
             Some(_) => {
                 state.nudged = true;
                 drop(state);
-                self.filled.notify_one();
+                self.told.notify_one();
                 Seen::Moving
             }
             // Its runtime is not even there to end it.
@@ -293,7 +316,7 @@ impl Lane {
         }
     }
 
-    /// Connects, and sends until the end: a task of the runtime. The connection has no time limits: the runtime's clock may
+    /// Connects, and looks at the answers until the end: a task of the runtime. The connection has no time limits: the runtime's clock may
     /// not be the real one.
     pub(crate) fn run(self: Arc<Self>, client: Client) -> impl Future<Output = ()> + Send + 'static {
         // A runtime that is shut down does not even begin.
@@ -309,41 +332,36 @@ impl Lane {
                 // Nothing says beforehand that a runtime can do no I/O.
                 connected = AssertUnwindSafe(connecting).catch_unwind() => match connected {
                     Ok(Ok(connection)) => {
-                        lane.opened();
-                        lane.send(connection).await;
+                        lane.opened(sends(connection), poll_fn(|context| Poll::Ready(context.waker().clone())).await);
+                        lane.answer().await;
                     }
                     Ok(Err(error)) => tracing::debug!(%error, "a runtime gets no connection of its own"),
                     Err(_) => lane.lock().impossible = true,
                 },
                 // Closed: nothing else is told before it is open.
-                () = lane.filled.notified() => {}
+                () = lane.told.notified() => {}
             }
         }
     }
 
-    fn opened(&self) {
+    fn opened(&self, sends: Sends, waker: Waker) {
         let mut state = self.lock();
-        if state.at == At::Opening {
-            state.at = At::Open;
+        if matches!(state.at, At::Opening) {
+            state.at = At::Open(sends, waker);
         }
     }
 
-    async fn send(&self, connection: MultiplexedConnection) {
-        let mut flights = FuturesUnordered::<Pin<Box<dyn Future<Output = Answered> + Send>>>::new();
-        loop {
-            while let Some((number, command)) = self.take() {
-                let mut connection = connection.clone();
-                flights
-                    .push(Box::pin(async move { (number, connection.send_packed_command(&command).await) }));
-            }
-            // What is not yet written need not be any more.
-            if self.has_ended() || flights.is_empty() && self.is_done() {
+    /// Answers what was asked, until the end.
+    async fn answer(&self) {
+        while !self.is_done() {
+            let mut told = pin!(self.told.notified());
+            let answered = poll_fn(|context| match self.poll_answer(context) {
+                Poll::Ready(answered) => Poll::Ready(Some(answered)),
+                Poll::Pending => told.as_mut().poll(context).map(|()| None),
+            });
+            let Some((job, answer)) = answered.await else { continue };
+            if !self.landed(job, answer) {
                 return;
-            }
-            tokio::select! {
-                biased;
-                Some(answered) = flights.next() => if !self.landed(answered) { return },
-                () = self.filled.notified() => {}
             }
         }
     }
@@ -351,11 +369,11 @@ impl Lane {
     /// Whether nothing comes any more.
     fn is_done(&self) -> bool {
         let state = self.lock();
-        state.closed && state.jobs.is_empty()
+        matches!(state.at, At::Over) || state.closed && state.flights.is_empty()
     }
 
     pub(crate) fn has_ended(&self) -> bool {
-        self.lock().at == At::Over
+        matches!(self.lock().at, At::Over)
     }
 
     /// Whether another one would fare no better.
@@ -366,6 +384,13 @@ impl Lane {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn sends(connection: MultiplexedConnection) -> Sends {
+    Box::new(move |command| {
+        let mut connection = connection.clone();
+        Box::pin(async move { connection.send_packed_command(&command).await })
+    })
 }
 
 /// However it ends: also when the runtime does.
