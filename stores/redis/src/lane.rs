@@ -1,33 +1,35 @@
 //! A connection on a runtime of the application's. What its tasks ask goes out from there: no thread is woken on the way
-//! to the server, and none on the way back.
+//! to the server, and none on the way back. The first few requests are sent by the tasks that ask; what many ask at once
+//! is sent together.
 //!
 //! It is only a shortcut, and never the last word: what fails here, and what is not answered soon because the server or the
 //! runtime stands still, is asked again over the store's own connection, on `idem-io`, which keeps time limits and connects
 //! again. The protocol answers what is asked twice as it did the first time.
 
-use std::future::{self, poll_fn};
+use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
-use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, RedisResult, Value};
+use redis::{AsyncConnectionConfig, Client, RedisResult, Value};
 use tokio::sync::Notify;
 
-use crate::batch::answers;
+use crate::batch::{BATCH, answers, together};
 use crate::core::Settings;
 use crate::failure::{Failure, Remedy};
-use crate::link::CONNECT;
+use crate::flight::{self, Flight, Sends};
+use crate::link::{CONNECT, UNDER_WAY};
 use crate::queue::{Job, Queue, Replicas};
 use crate::scripts::Scripts;
 
-/// How many requests go this way at once at most. Of more the store's own connection makes a few commands, which costs less
-/// than being woken.
+/// How many requests are sent one by one. Of more a few commands are made, which costs the server less.
 const FEW: usize = 4;
+/// How many are here at once at most: more would wait for each other.
+const MANY: usize = 256;
 /// How long a request may wait here while the runtime stands still, more or less.
 const PATIENCE: Duration = Duration::from_millis(100);
 /// And for how long the server may take.
@@ -47,8 +49,6 @@ pub(crate) struct Lane {
     queue: Arc<Queue>,
     scripts: Arc<Scripts>,
     settings: Settings,
-    /// There were too many: for a moment everything goes the other way.
-    busy: Arc<AtomicBool>,
     /// Since when it is being made.
     since: Instant,
 }
@@ -58,13 +58,19 @@ struct State {
     at: At,
     /// Nothing can be sent on this runtime.
     impossible: bool,
-    /// What came back is being looked at: what it leads to is still to be asked.
-    landing: bool,
+    /// The runtime's task has jobs in its hands: what came back and may lead to more, or what is about to be sent.
+    in_hand: bool,
     /// It asks the store's own connection for nothing more.
     left: bool,
     /// The supervisor has asked the runtime to show that it moves.
     nudged: bool,
     flights: Vec<Flight>,
+    /// What goes out next, together.
+    jobs: VecDeque<Job>,
+    /// The number of the last batch.
+    batch: u64,
+    /// The runtime's task sleeps, and has not been told of what waits.
+    idle: bool,
     /// The supervisor sleeps until something comes.
     unwatched: bool,
     /// Nobody asks any more.
@@ -90,23 +96,6 @@ impl std::fmt::Debug for At {
     }
 }
 
-/// Sends a command, and waits for its answer.
-type Sends = Box<dyn Fn(Cmd) -> Answer + Send>;
-type Answer = Pin<Box<dyn Future<Output = RedisResult<Value>> + Send>>;
-
-/// What is under way.
-struct Flight {
-    job: Job,
-    since: Instant,
-    answer: Answer,
-}
-
-impl std::fmt::Debug for Flight {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Flight").field(&self.job).field(&self.since).finish()
-    }
-}
-
 /// What became of a job that was to go out here.
 pub(crate) enum Pushed {
     Taken,
@@ -114,6 +103,16 @@ pub(crate) enum Pushed {
     NotNow(Job),
     /// There is none any more.
     Over(Job),
+}
+
+/// What the runtime's task has to do.
+enum Next {
+    /// These were answered.
+    Land(Vec<Job>, RedisResult<Value>),
+    /// Some wait to be sent.
+    Gather,
+    /// To look once more.
+    Look,
 }
 
 /// What the supervisor sees.
@@ -126,12 +125,7 @@ enum Seen {
 }
 
 impl Lane {
-    pub(crate) fn new(
-        queue: Arc<Queue>,
-        scripts: Arc<Scripts>,
-        settings: Settings,
-        busy: Arc<AtomicBool>,
-    ) -> Self {
+    pub(crate) fn new(queue: Arc<Queue>, scripts: Arc<Scripts>, settings: Settings) -> Self {
         queue.join();
         Lane {
             state: Mutex::default(),
@@ -140,12 +134,12 @@ impl Lane {
             queue,
             scripts,
             settings,
-            busy,
             since: Instant::now(),
         }
     }
 
-    /// Sends a job from the task that asks: nobody else has to run before the command is on its way.
+    /// Sends a job from the task that asks, so that nobody else has to run before it is on its way; or, if there are more,
+    /// leaves it to the runtime's task, which sends them together.
     pub(crate) fn push(&self, job: Job) -> Pushed {
         let mut state = self.lock();
         let (sends, waker) = match &state.at {
@@ -153,28 +147,32 @@ impl Lane {
             At::Over => return Pushed::Over(job),
             At::Open(sends, waker) => (sends, waker),
         };
-        if state.flights.len() >= FEW {
-            self.busy.store(true, Ordering::Relaxed);
+        let here = state.jobs.len() + state.flights.iter().map(|flight| flight.jobs.len()).sum::<usize>();
+        if here >= MANY {
             return Pushed::NotNow(job);
         }
-        let flight = self.send(sends, waker, job);
-        state.flights.push(flight);
+        let mut tell = false;
+        // What waits or is about to be sent may be about the same record: nothing overtakes it.
+        if here < FEW && state.jobs.is_empty() && !state.in_hand {
+            let flight = Flight::begin(vec![job], state.batch + 1, sends, waker);
+            tell = flight.has_landed();
+            state.batch = flight.batch;
+            state.flights.push(flight);
+        } else {
+            state.jobs.push_back(job);
+            if state.has_room() {
+                tell = std::mem::take(&mut state.idle);
+            }
+        }
         let watch = std::mem::take(&mut state.unwatched);
         drop(state);
+        if tell {
+            self.told.notify_one();
+        }
         if watch {
             self.watched.notify_one();
         }
         Pushed::Taken
-    }
-
-    /// Sends a job; whoever looks at the answers is woken by its own.
-    fn send(&self, sends: &Sends, waker: &Waker, job: Job) -> Flight {
-        let mut answer = sends(job.command.clone());
-        if let Poll::Ready(already) = answer.as_mut().poll(&mut Context::from_waker(waker)) {
-            answer = Box::pin(future::ready(already));
-            self.told.notify_one();
-        }
-        Flight { job, since: Instant::now(), answer }
     }
 
     /// Nobody asks any more: what is under way is still answered.
@@ -184,49 +182,86 @@ impl Lane {
         self.watched.notify_one();
     }
 
-    /// The next answer that is there.
-    fn poll_answer(&self, context: &mut Context<'_>) -> Poll<(Job, RedisResult<Value>)> {
+    /// What there is to do.
+    fn poll_next(&self, context: &mut Context<'_>) -> Poll<Next> {
         let mut state = self.lock();
-        state.nudged = false;
+        (state.nudged, state.idle) = (false, false);
         for at in 0..state.flights.len() {
-            if let Poll::Ready(answer) = state.flights[at].answer.as_mut().poll(context) {
-                state.landing = true;
-                return Poll::Ready((state.flights.remove(at).job, answer));
+            if let Poll::Ready(answer) = state.flights[at].poll(context) {
+                state.in_hand = true;
+                return Poll::Ready(Next::Land(state.flights.remove(at).jobs, answer));
             }
         }
+        if !state.jobs.is_empty() && state.has_room() {
+            return Poll::Ready(Next::Gather);
+        }
+        state.idle = true;
         Poll::Pending
+    }
+
+    /// Sends what waits, if that may be; false when this is the end.
+    fn gather(&self, sends: &Sends, waker: &Waker) -> bool {
+        loop {
+            let (jobs, batch) = {
+                let mut state = self.lock();
+                if state.jobs.is_empty() || !state.has_room() {
+                    return true;
+                }
+                state.in_hand = true;
+                state.batch += 1;
+                let count = state.jobs.len().min(BATCH);
+                (state.jobs.drain(..count).collect(), state.batch)
+            };
+            let flights = together(jobs).into_iter().map(|jobs| Flight::begin(jobs, batch, sends, waker));
+            let flights: Vec<_> = flights.collect();
+            let mut state = self.lock();
+            state.in_hand = false;
+            if matches!(state.at, At::Over) {
+                drop(state);
+                self.take_over(Vec::new(), flights);
+                self.leave();
+                return false;
+            }
+            state.flights.extend(flights);
+        }
     }
 
     /// A command was answered, or will not be; false when this is the end. What was given to the store's own connection
     /// meanwhile is answered there.
-    fn landed(&self, job: Job, answer: RedisResult<Value>) -> bool {
+    fn landed(&self, jobs: Vec<Job>, answer: RedisResult<Value>) -> bool {
         let (next, goes_on) = match answer {
             Ok(Value::ServerError(error)) => {
                 let goes_on = Failure::Server(error).remedy() != Remedy::Reconnect;
-                self.queue.take_over(vec![job]);
-                (None, goes_on)
+                // It may come of one of them, and others may have been carried out.
+                let several = jobs.len() > 1;
+                let jobs = jobs.into_iter().map(|job| if several { job.alone() } else { job });
+                self.queue.take_over(jobs.collect());
+                (Vec::new(), goes_on)
             }
             Ok(value) => {
-                let value = answers(value, 1, [&job]).pop().unwrap_or(Value::Nil);
-                (job.answered(value, &self.scripts, Replicas::none()), true)
+                let answers = answers(value, jobs.len(), &jobs);
+                let next = jobs
+                    .into_iter()
+                    .zip(answers)
+                    .filter_map(|(job, value)| job.answered(value, &self.scripts, Replicas::none()));
+                (next.collect(), true)
             }
             Err(_) => {
-                self.queue.take_over(vec![job.lost()]);
-                (None, false)
+                self.queue.take_over(jobs.into_iter().map(Job::lost).collect());
+                (Vec::new(), false)
             }
         };
         let mut state = self.lock();
-        state.landing = false;
-        let At::Open(sends, waker) = &state.at else {
+        state.in_hand = false;
+        if matches!(state.at, At::Over) {
             // The supervisor has ended it meanwhile.
             drop(state);
-            self.queue.take_over(next.into_iter().collect());
+            self.queue.take_over(next);
             self.leave();
             return false;
-        };
-        if let Some(next) = next {
-            let flight = self.send(sends, waker, next);
-            state.flights.push(flight);
+        }
+        for job in next.into_iter().rev() {
+            state.jobs.push_front(job);
         }
         goes_on
     }
@@ -234,26 +269,31 @@ impl Lane {
     /// The end of this connection: all that is not answered is asked over the store's own. What is not yet written is not
     /// written any more.
     fn end(&self) {
-        let (at, flights) = {
+        let (at, flights, jobs) = {
             let mut state = self.lock();
             if matches!(state.at, At::Over) {
                 return;
             }
-            // Nobody looks here any more.
-            self.busy.store(false, Ordering::Relaxed);
-            (std::mem::replace(&mut state.at, At::Over), std::mem::take(&mut state.flights))
+            let at = std::mem::replace(&mut state.at, At::Over);
+            (at, std::mem::take(&mut state.flights), std::mem::take(&mut state.jobs))
         };
         drop(at);
-        self.queue.take_over(flights.into_iter().map(|flight| flight.job.lost()).collect());
+        self.take_over(jobs.into(), flights);
         self.leave();
         self.told.notify_one();
         self.watched.notify_one();
     }
 
+    /// Leaves these to the store's own connection.
+    fn take_over(&self, jobs: Vec<Job>, flights: Vec<Flight>) {
+        let sent = flights.into_iter().flat_map(|flight| flight.jobs);
+        self.queue.take_over(sent.map(Job::lost).chain(jobs).collect());
+    }
+
     /// Asks for nothing more, unless something is still being looked at.
     fn leave(&self) {
         let mut state = self.lock();
-        if !state.landing && !std::mem::replace(&mut state.left, true) {
+        if !state.in_hand && !std::mem::replace(&mut state.left, true) {
             drop(state);
             self.queue.leave();
         }
@@ -262,7 +302,6 @@ impl Lane {
     /// Looks whether what was asked is answered. That there is nothing is told to whoever asks next, if `last`.
     fn look(&self, now: Instant, last: bool) -> Seen {
         let (patience, slow) = self.patience();
-        self.busy.store(false, Ordering::Relaxed);
         let mut state = self.lock();
         match state.at {
             At::Over => return Seen::Over,
@@ -270,7 +309,8 @@ impl Lane {
             At::Opening => return Seen::Moving,
             At::Open(..) => {}
         }
-        match state.flights.iter().map(|flight| flight.since).min() {
+        let asked = state.jobs.front().map(|job| job.since);
+        match state.flights.iter().map(|flight| flight.since).chain(asked).min() {
             Some(since) if since + slow <= now || state.nudged && since + patience <= now => Seen::Stuck,
             Some(_) => {
                 state.nudged = true;
@@ -316,8 +356,8 @@ impl Lane {
         }
     }
 
-    /// Connects, and looks at the answers until the end: a task of the runtime. The connection has no time limits: the runtime's clock may
-    /// not be the real one.
+    /// Connects, and looks at the answers until the end: a task of the runtime. The connection has no time limits: the
+    /// runtime's clock may not be the real one.
     pub(crate) fn run(self: Arc<Self>, client: Client) -> impl Future<Output = ()> + Send + 'static {
         // A runtime that is shut down does not even begin.
         let ends = Ends(self);
@@ -325,15 +365,17 @@ impl Lane {
             let config = AsyncConnectionConfig::new()
                 .set_connection_timeout(None)
                 .set_response_timeout(None)
-                .set_pipeline_buffer_size(FEW * 2);
+                .set_pipeline_buffer_size(UNDER_WAY * FEW);
             let connecting = client.get_multiplexed_async_connection_with_config(&config);
             let lane = &*ends.0;
             tokio::select! {
                 // Nothing says beforehand that a runtime can do no I/O.
                 connected = AssertUnwindSafe(connecting).catch_unwind() => match connected {
                     Ok(Ok(connection)) => {
-                        lane.opened(sends(connection), poll_fn(|context| Poll::Ready(context.waker().clone())).await);
-                        lane.answer().await;
+                        let waker = poll_fn(|context| Poll::Ready(context.waker().clone())).await;
+                        let sends = flight::sends(connection);
+                        lane.opened(Arc::clone(&sends), waker.clone());
+                        lane.answer(&sends, &waker).await;
                     }
                     Ok(Err(error)) => tracing::debug!(%error, "a runtime gets no connection of its own"),
                     Err(_) => lane.lock().impossible = true,
@@ -352,15 +394,24 @@ impl Lane {
     }
 
     /// Answers what was asked, until the end.
-    async fn answer(&self) {
+    async fn answer(&self, sends: &Sends, waker: &Waker) {
         while !self.is_done() {
             let mut told = pin!(self.told.notified());
-            let answered = poll_fn(|context| match self.poll_answer(context) {
-                Poll::Ready(answered) => Poll::Ready(Some(answered)),
-                Poll::Pending => told.as_mut().poll(context).map(|()| None),
+            let next = poll_fn(|context| match self.poll_next(context) {
+                Poll::Ready(next) => Poll::Ready(next),
+                Poll::Pending => told.as_mut().poll(context).map(|()| Next::Look),
             });
-            let Some((job, answer)) = answered.await else { continue };
-            if !self.landed(job, answer) {
+            let goes_on = match next.await {
+                // What has waited waits no longer for what those will ask who were just answered.
+                Next::Land(jobs, answer) => self.landed(jobs, answer) && self.gather(sends, waker),
+                Next::Gather => {
+                    // Others who are about to ask do so first.
+                    tokio::task::yield_now().await;
+                    self.gather(sends, waker)
+                }
+                Next::Look => true,
+            };
+            if !goes_on {
                 return;
             }
         }
@@ -369,7 +420,8 @@ impl Lane {
     /// Whether nothing comes any more.
     fn is_done(&self) -> bool {
         let state = self.lock();
-        matches!(state.at, At::Over) || state.closed && state.flights.is_empty()
+        let nothing = state.flights.is_empty() && state.jobs.is_empty();
+        matches!(state.at, At::Over) || state.closed && nothing
     }
 
     pub(crate) fn has_ended(&self) -> bool {
@@ -386,11 +438,17 @@ impl Lane {
     }
 }
 
-fn sends(connection: MultiplexedConnection) -> Sends {
-    Box::new(move |command| {
-        let mut connection = connection.clone();
-        Box::pin(async move { connection.send_packed_command(&command).await })
-    })
+impl State {
+    /// Whether one more batch may be under way.
+    fn has_room(&self) -> bool {
+        let mut flights = self.flights.iter();
+        let mut last = flights.next().map(|flight| flight.batch);
+        let mut batches = usize::from(last.is_some());
+        for flight in flights {
+            batches += usize::from(last.replace(flight.batch) != Some(flight.batch));
+        }
+        batches < UNDER_WAY
+    }
 }
 
 /// However it ends: also when the runtime does.
@@ -398,9 +456,9 @@ struct Ends(Arc<Lane>);
 
 impl Drop for Ends {
     fn drop(&mut self) {
-        let landing = std::mem::take(&mut self.0.lock().landing);
+        let in_hand = std::mem::take(&mut self.0.lock().in_hand);
         self.0.end();
-        if landing {
+        if in_hand {
             // A panic has interrupted it.
             self.0.leave();
         }

@@ -1,6 +1,6 @@
 //! Which runtimes have a connection of their own.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
@@ -32,8 +32,6 @@ pub(crate) struct Lanes {
     scripts: Arc<Scripts>,
     settings: Settings,
     name: Text,
-    /// There are many requests at once: for a moment none is sent by a runtime.
-    busy: Arc<AtomicBool>,
     runtimes: RwLock<Vec<Runtime>>,
 }
 
@@ -71,7 +69,7 @@ impl Lanes {
         settings: Settings,
         name: Text,
     ) -> Self {
-        Lanes { client, queue, scripts, settings, name, busy: Arc::default(), runtimes: RwLock::default() }
+        Lanes { client, queue, scripts, settings, name, runtimes: RwLock::default() }
     }
 
     /// Sends a job over the connection of the runtime that asks, or gives it back.
@@ -80,7 +78,7 @@ impl Lanes {
     /// `idem-io` is a runtime of one thread.
     pub(crate) fn push(&self, job: Job) -> Option<Job> {
         // What takes long to write is not written twice.
-        if self.busy.load(Ordering::Relaxed) || scripts::size(&job.command) > SMALL {
+        if scripts::size(&job.command) > SMALL {
             return Some(job);
         }
         // A runtime's main function is on none of its threads: one has to be woken for it in any case.
@@ -132,7 +130,7 @@ impl Lanes {
             return known.rests();
         }
         let (queue, scripts) = (Arc::clone(&self.queue), Arc::clone(&self.scripts));
-        let lane = Arc::new(Lane::new(queue, scripts, self.settings, Arc::clone(&self.busy)));
+        let lane = Arc::new(Lane::new(queue, scripts, self.settings));
         known.lane = Some(Arc::clone(&lane));
         // A runtime may run the application's code for each task.
         drop(runtimes);

@@ -37,6 +37,7 @@ mod cluster;
 mod connect;
 mod core;
 mod failure;
+mod flight;
 mod lane;
 mod lanes;
 mod layout;

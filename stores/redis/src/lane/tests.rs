@@ -1,8 +1,11 @@
+use std::pin::Pin;
 use std::task::Wake;
 
 use idem_runtime::store::{Claim, Pending, Reply, Request};
+use redis::Cmd;
 
 use super::*;
+use crate::flight::Answer;
 use crate::operation::Operation;
 use crate::queue::Asks;
 
@@ -11,14 +14,18 @@ fn settings() -> Settings {
 }
 
 fn lane() -> Arc<Lane> {
-    Arc::new(Lane::new(Arc::default(), Arc::new(Scripts::new(false)), settings(), Arc::default()))
+    Arc::new(Lane::new(Arc::default(), Arc::new(Scripts::new(false)), settings()))
 }
 
 fn claim(lane: &Lane, key: u8) -> (Job, Pending) {
-    let (responder, pending) = Pending::channel("redis://");
     let mut claim = Claim::default();
     (claim.lease, claim.ttl) = (Duration::from_secs(60), Duration::from_secs(60));
-    let operation = Operation::new(Request::Claim(Arc::new(claim)), vec![key], settings());
+    job(lane, key, Request::Claim(Arc::new(claim)))
+}
+
+fn job(lane: &Lane, key: u8, request: Request) -> (Job, Pending) {
+    let (responder, pending) = Pending::channel("redis://");
+    let operation = Operation::new(request, vec![key], settings());
     let command = operation.start(&lane.scripts).unwrap();
     let asks = Asks::Request(Box::new(operation), responder, "redis://".into());
     let since = Instant::now();
@@ -32,42 +39,65 @@ fn ask(lane: &Lane, key: u8) -> Pending {
     pending
 }
 
-/// Where the commands go, and where their answers are told, in the order in which they were asked.
+/// What was asked, and where it is answered.
+type Asked = (Cmd, oneshot::Sender<RedisResult<Value>>);
+
+/// Where the commands go, in the order in which they were asked.
 #[derive(Clone, Default)]
-struct Server(Arc<Mutex<Vec<oneshot::Sender<RedisResult<Value>>>>>);
+struct Server(Arc<Mutex<Vec<Asked>>>);
 
 impl Server {
+    fn sends(&self) -> Sends {
+        let server = self.clone();
+        Arc::new(move |command| -> Answer {
+            let (sender, receiver) = oneshot::channel();
+            server.0.lock().unwrap().push((command, sender));
+            Box::pin(async move { receiver.await.unwrap_or(Ok(Value::Nil)) })
+        })
+    }
+
     fn opens(lane: &Lane) -> Self {
         let server = Server::default();
-        let asked = server.clone();
-        let sends = move |_| -> Answer {
-            let (sender, receiver) = oneshot::channel();
-            asked.0.lock().unwrap().push(sender);
-            Box::pin(async move { receiver.await.unwrap_or(Ok(Value::Nil)) })
-        };
-        lane.opened(Box::new(sends), Waker::noop().clone());
+        lane.opened(server.sends(), Waker::noop().clone());
         server
     }
 
     /// Answers the first that is not answered.
     fn answers(&self, value: Value) {
-        self.0.lock().unwrap().remove(0).send(Ok(value)).unwrap();
+        self.0.lock().unwrap().remove(0).1.send(Ok(value)).unwrap();
+    }
+
+    /// Of how many records each command is that is not answered.
+    fn asked(&self) -> Vec<usize> {
+        let keys = |command: &Cmd| match command.args_iter().nth(2) {
+            Some(redis::Arg::Simple(count)) => std::str::from_utf8(count).unwrap().parse().unwrap(),
+            other => panic!("{other:?}"),
+        };
+        self.0.lock().unwrap().iter().map(|(command, _)| keys(command)).collect()
     }
 
     /// Whether nobody waits for the last answer any more.
     fn is_left(&self) -> bool {
-        self.0.lock().unwrap().last().is_some_and(oneshot::Sender::is_closed)
+        self.0.lock().unwrap().last().is_some_and(|(_, sender)| sender.is_closed())
     }
 }
 
 /// The runtime's task looks once.
-fn look(lane: &Lane) -> Poll<(Job, RedisResult<Value>)> {
-    lane.poll_answer(&mut Context::from_waker(Waker::noop()))
+fn look(lane: &Lane) -> Poll<Next> {
+    lane.poll_next(&mut Context::from_waker(Waker::noop()))
 }
 
 fn land(lane: &Lane) -> bool {
-    let Poll::Ready((job, answer)) = look(lane) else { panic!("nothing was answered") };
-    lane.landed(job, answer)
+    let Poll::Ready(Next::Land(jobs, answer)) = look(lane) else { panic!("nothing was answered") };
+    lane.landed(jobs, answer)
+}
+
+fn gather(lane: &Lane, server: &Server) -> bool {
+    lane.gather(&server.sends(), Waker::noop())
+}
+
+fn is_told(notify: &Notify) -> bool {
+    pin!(notify.notified()).poll(&mut Context::from_waker(Waker::noop())).is_ready()
 }
 
 fn claimed() -> Value {
@@ -106,13 +136,13 @@ fn what_an_answer_leads_to_is_asked_here_or_over_the_stores_own() {
     let server = Server::opens(&lane);
     let _one = ask(&lane, 1);
     server.answers(asks_again());
-    assert!(land(&lane));
+    assert!(land(&lane) && gather(&lane, &server));
     assert!(look(&lane).is_pending(), "it is asked");
     server.answers(asks_again());
-    let Poll::Ready((job, answer)) = look(&lane) else { panic!("it was answered") };
+    let Poll::Ready(Next::Land(jobs, answer)) = look(&lane) else { panic!("it was answered") };
     lane.end();
     assert!(lane.queue.take(9).is_empty());
-    assert!(!lane.landed(job, answer));
+    assert!(!lane.landed(jobs, answer));
     assert_eq!(lane.queue.take(9).len(), 1);
     lane.queue.leave();
     assert!(lane.queue.is_closed(), "it has left the queue, once");
@@ -159,22 +189,18 @@ fn looks_tell_a_runtime_that_stands_still_from_a_server_that_is_slow() {
 
 #[test]
 fn who_sleeps_is_told() {
-    let told = |notify: &Notify| {
-        let mut told = pin!(notify.notified());
-        told.as_mut().poll(&mut Context::from_waker(Waker::noop())) == Poll::Ready(())
-    };
     let lane = lane();
     let server = Server::opens(&lane);
     let _one = ask(&lane, 1);
-    assert!(!told(&lane.told), "its answer wakes whoever looks at it");
-    assert!(!told(&lane.watched), "the supervisor looks by itself");
+    assert!(!is_told(&lane.told), "its answer wakes whoever looks at it");
+    assert!(!is_told(&lane.watched), "the supervisor looks by itself");
     server.answers(claimed());
     assert!(land(&lane));
     assert_eq!(lane.look(Instant::now(), true), Seen::Nothing);
     let _two = ask(&lane, 2);
-    assert!(told(&lane.watched), "the supervisor slept");
+    assert!(is_told(&lane.watched), "the supervisor slept");
     lane.close();
-    assert!(told(&lane.told) && told(&lane.watched), "it is closed");
+    assert!(is_told(&lane.told) && is_told(&lane.watched), "it is closed");
     assert!(!lane.is_done(), "and still has something to do");
     server.answers(claimed());
     assert!(land(&lane) && lane.is_done());
@@ -183,28 +209,133 @@ fn who_sleeps_is_told() {
 #[test]
 fn what_fails_at_once_is_looked_at_like_what_fails_later() {
     let lane = lane();
-    let broken = |_| -> Answer { Box::pin(future::ready(Err(std::io::Error::other("broken").into()))) };
-    lane.opened(Box::new(broken), Waker::noop().clone());
+    let broken = |_| -> Answer { Box::pin(async { Err(std::io::Error::other("broken").into()) }) };
+    lane.opened(Arc::new(broken), Waker::noop().clone());
     let _one = ask(&lane, 1);
-    let mut told = pin!(lane.told.notified());
-    assert!(told.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
+    assert!(is_told(&lane.told));
     assert!(!land(&lane), "the end of the connection");
     assert!(matches!(&lane.queue.take(9)[..], [job] if job.lost));
 }
 
 #[test]
-fn many_at_once_go_the_other_way_for_a_moment() {
+fn many_at_once_go_out_together() {
     let lane = lane();
-    let _server = Server::opens(&lane);
-    let _pending: Vec<_> = (0..4).map(|key| ask(&lane, key)).collect();
-    assert!(!lane.busy.load(Ordering::Relaxed));
-    assert!(matches!(lane.push(claim(&lane, 5).0), Pushed::NotNow(_)));
-    assert!(lane.busy.load(Ordering::Relaxed));
-    lane.look(Instant::now(), false);
-    assert!(!lane.busy.load(Ordering::Relaxed), "until the supervisor looks");
-    assert!(matches!(lane.push(claim(&lane, 6).0), Pushed::NotNow(_)));
-    lane.end();
-    assert!(!lane.busy.load(Ordering::Relaxed), "or does so no more");
+    let server = Server::opens(&lane);
+    assert!(look(&lane).is_pending());
+    let _pending: Vec<_> = (0..40).map(|key| ask(&lane, key)).collect();
+    assert_eq!(server.asked(), [1, 1, 1, 1], "the first few by themselves");
+    assert!(!is_told(&lane.told), "the others when those are answered");
+    for left in [3, 2, 1] {
+        server.answers(claimed());
+        assert!(land(&lane) && gather(&lane, &server));
+        assert!(left != 2 || server.asked() == [1, 1], "two batches are under way");
+    }
+    assert_eq!(server.asked(), [1, 32]);
+    server.answers(claimed());
+    assert!(land(&lane) && gather(&lane, &server));
+    assert_eq!(server.asked(), [32, 4]);
+    server.answers(Value::Array(vec![Value::Int(7); 32]));
+    assert!(land(&lane) && gather(&lane, &server));
+    let _more: Vec<_> = (0..9).map(|key| ask(&lane, 50 + key)).collect();
+    assert!(!is_told(&lane.told), "it has not slept since");
+    assert!(matches!(look(&lane), Poll::Ready(Next::Gather)));
+    assert!(gather(&lane, &server));
+    assert_eq!(server.asked(), [4, 9]);
+    server.answers(Value::Array(vec![Value::Int(7); 4]));
+    assert!(land(&lane) && look(&lane).is_pending());
+    let _last = [ask(&lane, 70), ask(&lane, 71)];
+    assert!(is_told(&lane.told) && !is_told(&lane.told), "it slept, and is told once");
+}
+
+#[test]
+fn more_than_many_go_the_other_way() {
+    let lane = lane();
+    let server = Server::opens(&lane);
+    let _pending: Vec<_> = (0..=255).map(|key| ask(&lane, key)).collect();
+    assert!(matches!(lane.push(claim(&lane, 0).0), Pushed::NotNow(_)));
+    server.answers(claimed());
+    assert!(land(&lane));
+    assert!(matches!(lane.push(claim(&lane, 0).0), Pushed::Taken));
+}
+
+#[test]
+fn nothing_overtakes_what_waits_or_is_about_to_be_sent() {
+    let release = |lane: &Lane| {
+        let claim = Claim::default();
+        let (token, attempt, lease) = (claim.token, claim.attempt, claim.lease);
+        let (job, pending) = job(lane, 9, Request::Release { token, attempt, lease });
+        assert!(matches!(lane.push(job), Pushed::Taken));
+        pending
+    };
+    for while_it_waits in [true, false] {
+        let lane = lane();
+        let server = Server::opens(&lane);
+        let _pending: Vec<_> = (0..4).chain([9]).map(|key| ask(&lane, key)).collect();
+        for _ in 0..4 {
+            server.answers(claimed());
+            assert!(land(&lane));
+        }
+        let released = Mutex::new(while_it_waits.then(|| release(&lane)));
+        let sends = server.sends();
+        let meanwhile = {
+            let lane = Arc::clone(&lane);
+            Arc::new(move |command: Cmd| -> Answer {
+                released.lock().unwrap().get_or_insert_with(|| release(&lane));
+                sends(command)
+            })
+        };
+        assert!(server.asked().is_empty());
+        assert!(lane.gather(&(meanwhile as Sends), Waker::noop()));
+        let commands: Vec<_> = server.0.lock().unwrap().drain(..).map(|(command, _)| command).collect();
+        let scripts = Scripts::new(false);
+        let expected = [scripts.claim.call(&[9], 0, 0), scripts.sign.call(&[9], 0, 0)];
+        let name = |command: &Cmd| match command.args_iter().nth(1) {
+            Some(redis::Arg::Simple(hash)) => hash.to_vec(),
+            other => panic!("{other:?}"),
+        };
+        assert!(commands.iter().map(name).eq(expected.iter().map(name)), "the claim, then the release");
+    }
+}
+
+#[test]
+fn what_is_about_to_be_sent_is_asked_though_the_lane_ends_meanwhile() {
+    let lane = lane();
+    let server = Server::opens(&lane);
+    let _pending: Vec<_> = (0..6).map(|key| ask(&lane, key)).collect();
+    for _ in 0..3 {
+        server.answers(claimed());
+        assert!(land(&lane));
+    }
+    let ending = {
+        let (lane, sends) = (Arc::clone(&lane), server.sends());
+        Arc::new(move |command| {
+            lane.end();
+            sends(command)
+        })
+    };
+    assert!(!lane.gather(&(ending as Sends), Waker::noop()), "it has ended");
+    assert_eq!(lane.queue.take(9).len(), 3);
+    assert!(server.is_left(), "what is not written need not be any more");
+    lane.queue.leave();
+    assert!(lane.queue.is_closed(), "it has left the queue, once");
+}
+
+#[test]
+fn of_a_batch_that_failed_each_is_asked_alone() {
+    let lane = lane();
+    let server = Server::opens(&lane);
+    let _pending: Vec<_> = (0..9).map(|key| ask(&lane, key)).collect();
+    for _ in 0..4 {
+        server.answers(claimed());
+        assert!(land(&lane));
+    }
+    assert!(gather(&lane, &server));
+    assert_eq!(server.asked(), [5]);
+    let error = redis::parse_redis_value(b"-OOM no room\r\n").unwrap();
+    server.answers(error);
+    assert!(land(&lane));
+    let jobs = lane.queue.take(9);
+    assert!(jobs.len() == 5 && jobs.iter().all(|job| job.alone && !job.lost));
 }
 
 #[test]

@@ -1,0 +1,65 @@
+//! One command under way on a runtime of the application's.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, RedisResult, Value};
+
+use crate::batch;
+use crate::queue::Job;
+
+/// Sends a command, and waits for its answer.
+pub(crate) type Sends = Arc<dyn Fn(Cmd) -> Answer + Send + Sync>;
+pub(crate) type Answer = Pin<Box<dyn Future<Output = RedisResult<Value>> + Send>>;
+
+/// Sends over this connection.
+pub(crate) fn sends(connection: MultiplexedConnection) -> Sends {
+    Arc::new(move |command| {
+        let mut connection = connection.clone();
+        Box::pin(async move { connection.send_packed_command(&command).await })
+    })
+}
+
+/// One command, and those that it asks for.
+pub(crate) struct Flight {
+    pub(crate) jobs: Vec<Job>,
+    /// Which commands went out together.
+    pub(crate) batch: u64,
+    /// Since when it is under way.
+    pub(crate) since: Instant,
+    answer: Answer,
+    /// What was answered at once.
+    landed: Option<RedisResult<Value>>,
+}
+
+impl std::fmt::Debug for Flight {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Flight").field(&self.batch).field(&self.jobs).field(&self.since).finish()
+    }
+}
+
+impl Flight {
+    /// Sends one command. Its answer wakes whoever looks at it, unless it is there already.
+    pub(crate) fn begin(jobs: Vec<Job>, batch: u64, sends: &Sends, waker: &Waker) -> Self {
+        let mut answer = sends(batch::command(&jobs));
+        let landed = match answer.as_mut().poll(&mut Context::from_waker(waker)) {
+            Poll::Ready(answer) => Some(answer),
+            Poll::Pending => None,
+        };
+        Flight { jobs, batch, since: Instant::now(), answer, landed }
+    }
+
+    pub(crate) fn has_landed(&self) -> bool {
+        self.landed.is_some()
+    }
+
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<RedisResult<Value>> {
+        match self.landed.take() {
+            Some(answer) => Poll::Ready(answer),
+            None => self.answer.as_mut().poll(context),
+        }
+    }
+}
