@@ -91,7 +91,7 @@ pub enum Work {
 
 /// Who calls.
 #[derive(Clone, Copy)]
-enum Callers {
+pub enum Callers {
     /// The program's main function, as with `#[tokio::main]`: whatever is spawned runs on another thread.
     Main,
     /// So many tasks.
@@ -127,13 +127,22 @@ where
     });
 }
 
-/// What so many operations take, of one caller as a program's main function is one, or of many at once.
-pub fn seconds(runtime: &Runtime, work: Work, callers: usize, operations: usize) -> f64 {
-    let began = Instant::now();
-    match callers {
-        1 => runtime.block_on(work.run(0, operations)),
-        _ => tasks(runtime, callers, operations, |caller, times| work.run(caller, times)),
+impl Callers {
+    /// Makes so many operations.
+    fn make(self, runtime: &Runtime, work: Work, operations: usize) {
+        match self {
+            Callers::Main => runtime.block_on(work.run(0, operations)),
+            Callers::Tasks(count) => {
+                tasks(runtime, count, operations, |caller, times| work.run(caller, times));
+            }
+        }
     }
+}
+
+/// What so many operations take.
+pub fn seconds(runtime: &Runtime, work: Work, callers: Callers, operations: usize) -> f64 {
+    let began = Instant::now();
+    callers.make(runtime, work, operations);
     began.elapsed().as_secs_f64()
 }
 
@@ -166,31 +175,22 @@ pub fn rows() -> Vec<Row> {
 
     let subject = |work: Work, callers: Callers| {
         let runtime = &runtime;
-        Subject::new(move |operations| match callers {
-            Callers::Main => runtime.block_on(work.run(0, operations)),
-            Callers::Tasks(count) => {
-                tasks(runtime, count, operations, |caller, times| work.run(caller, times));
-            }
-        })
+        Subject::new(move |operations| callers.make(runtime, work, operations))
     };
     let mut rows = Vec::new();
-    for (what, callers, targets) in [
-        ("one caller", Callers::Main, [Some(1.6), Some(1.5)]),
-        ("one caller, a task of the runtime that drives the client by hand", Callers::Tasks(1), [None, None]),
+    for (what, callers) in [
+        ("one caller, the main function", Callers::Main),
+        ("one caller, a task of the runtime that drives the client by hand", Callers::Tasks(1)),
     ] {
         for (name, idem, by_hand, target) in [
-            ("first call", Work::First, Work::FirstByHand, targets[0]),
-            ("duplicate", Work::Duplicate, Work::DuplicateByHand, targets[1]),
+            ("first call", Work::First, Work::FirstByHand, 1.6),
+            ("duplicate", Work::Duplicate, Work::DuplicateByHand, 1.5),
         ] {
             let mut subjects = [subject(idem, callers), subject(by_hand, callers)];
             let times = in_turns(Clock::Wall, 31, 500, &mut subjects);
             let beside = format!("by hand: {}", time(times.of(1)));
-            let row = Row::new(format!("{name}, Redis, {what}"), time(times.of(0)), beside)
-                .ratio(times.ratio(0, 1));
-            rows.push(match target {
-                Some(target) => row.at_most(target),
-                None => row,
-            });
+            let row = Row::new(format!("{name}, Redis, {what}"), time(times.of(0)), beside);
+            rows.push(row.ratio(times.ratio(0, 1)).at_most(target));
         }
     }
     for (name, idem, by_hand) in [

@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use crate::measure::Times;
-use crate::redis::{Work, seconds};
+use crate::redis::{Callers, Work, seconds};
 use crate::table::{Row, time};
 
 /// How many calls each program makes.
@@ -19,9 +19,11 @@ struct Other {
     /// Names what it needs: a Python, a folder with `node_modules`, or the program itself.
     variable: &'static str,
     how: &'static str,
-    /// What it takes relative to idem: a first call, a duplicate, and whether many callers are measured, too.
+    /// What it takes relative to idem: a first call, a duplicate.
     at_least: [f64; 2],
-    many: bool,
+    /// Who calls, and what the numbers that it prints end with. Its function and its client share a thread, as idem's do
+    /// where a task calls.
+    callers: &'static [(&'static str, Callers, &'static str)],
     /// How many of the numbers that it prints make a nanosecond.
     unit: f64,
 }
@@ -32,7 +34,11 @@ const OTHERS: [Other; 3] = [
         variable: "IDEM_BESIDE_IDEMPOTENT",
         how: "the program of benches/others/idempotent, built with `cargo build --release --ignore-rust-version`",
         at_least: [1.0, 1.0],
-        many: true,
+        callers: &[
+            ("of the main function", Callers::Main, "_of_main"),
+            ("of a task", Callers::Tasks(1), ""),
+            ("of 50 tasks", Callers::Tasks(50), "_of_50"),
+        ],
         unit: 1.0,
     },
     Other {
@@ -40,7 +46,7 @@ const OTHERS: [Other; 3] = [
         variable: "IDEM_POWERTOOLS_PYTHON",
         how: "a Python with `aws-lambda-powertools[redis]` and `boto3`",
         at_least: [1.6, 4.0],
-        many: false,
+        callers: &[("of a task", Callers::Tasks(1), "")],
         unit: 1e3,
     },
     Other {
@@ -48,7 +54,7 @@ const OTHERS: [Other; 3] = [
         variable: "IDEM_POWERTOOLS_NODE",
         how: "a folder where npm has installed `@aws-lambda-powertools/idempotency` and `@redis/client`",
         at_least: [1.6, 4.0],
-        many: false,
+        callers: &[("of a task", Callers::Tasks(1), "")],
         unit: 1e3,
     },
 ];
@@ -78,12 +84,22 @@ impl Other {
             eprintln!("{} is left out: set {} to {}", self.name, self.variable, self.how);
             return Vec::new();
         };
-        // What, the name of the number that is printed, what idem does beside it, callers, target.
-        let mut measured = vec![("first call", "first", Work::First, 1, self.at_least[0])];
-        measured.push(("duplicate", "duplicate", Work::Duplicate, 1, self.at_least[1]));
-        if self.many {
-            measured.push(("first call of 50 callers", "first_of_50", Work::First, 50, 1.0));
-            measured.push(("duplicate of 50 callers", "duplicate_of_50", Work::Duplicate, 50, 1.0));
+        let mut measured = Vec::new();
+        for (who, callers, end) in self.callers {
+            let calls = CALLS * if matches!(callers, Callers::Tasks(50)) { 20 } else { 1 };
+            for (what, name, work, at_least) in [
+                ("first call", "first", Work::First, self.at_least[0]),
+                ("duplicate", "duplicate", Work::Duplicate, self.at_least[1]),
+            ] {
+                measured.push((
+                    format!("{what} {who}, Redis"),
+                    format!("{name}{end}"),
+                    work,
+                    *callers,
+                    calls,
+                    at_least,
+                ));
+            }
         }
         let mut rounds = Vec::new();
         for _ in 0..ROUNDS {
@@ -91,25 +107,20 @@ impl Other {
             let theirs: Value = serde_json::from_slice(&said.stdout)
                 .unwrap_or_else(|_| panic!("{}: {}", self.name, String::from_utf8_lossy(&said.stderr)));
             let mut round = Vec::new();
-            for (_, name, work, callers, _) in &measured {
-                let calls = CALLS * if *callers == 1 { 1 } else { 20 };
-                round.push(seconds(runtime, *work, *callers, calls) * 1e9 / calls as f64);
-                round.push(theirs[*name].as_f64().expect("a number") * self.unit);
+            for (_, name, work, callers, calls, _) in &measured {
+                round.push(seconds(runtime, *work, *callers, *calls) * 1e9 / *calls as f64);
+                round.push(theirs[name].as_f64().expect("a number") * self.unit);
             }
             rounds.push(round);
         }
         let times = Times::from_rounds(rounds);
-        let row = |(index, (what, _, _, _, at_least)): (usize, &(&str, &str, Work, usize, f64))| {
+        let row = |(index, (what, .., at_least)): (usize, (String, String, Work, Callers, usize, f64))| {
             let (ours, theirs) = (2 * index, 2 * index + 1);
-            Row::new(
-                format!("{what}, Redis"),
-                time(times.of(ours)),
-                format!("{}: {}", self.name, time(times.of(theirs))),
-            )
-            .ratio(times.ratio(theirs, ours))
-            .at_least(*at_least)
+            Row::new(what, time(times.of(ours)), format!("{}: {}", self.name, time(times.of(theirs))))
+                .ratio(times.ratio(theirs, ours))
+                .at_least(at_least)
         };
-        measured.iter().enumerate().map(row).collect()
+        measured.into_iter().enumerate().map(row).collect()
     }
 }
 

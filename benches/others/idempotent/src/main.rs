@@ -1,4 +1,5 @@
-//! The crate `idempotent` on Redis: nanoseconds for a first call and for a duplicate, of one caller and of 50 at once.
+//! The crate `idempotent` on Redis: nanoseconds for a first call and for a duplicate, of the main function, of one task and
+//! of 50 at once.
 //!
 //! usage: beside-idempotent URL CALLS
 
@@ -9,7 +10,9 @@ use idempotent::valkey::ValkeyStore;
 use idempotent::{ExecutionOutcome, IdempotencyKey, IdempotencyStore};
 use tokio::runtime::{Builder, Runtime};
 
-const CALLERS: u64 = 50;
+/// The program's main function, which is no task.
+const MAIN: u64 = 0;
+const MANY: u64 = 50;
 
 /// Calls for this order, for the first time or again.
 async fn call(store: &ValkeyStore, order: u64, first: bool) {
@@ -31,11 +34,11 @@ async fn call(store: &ValkeyStore, order: u64, first: bool) {
     }
 }
 
-/// Nanoseconds for each call of these orders, for the first time or again: of one caller, or of many at once.
+/// Nanoseconds for each call of these orders, for the first time or again, of so many tasks at once.
 fn nanoseconds(runtime: &Runtime, store: &ValkeyStore, orders: Range<u64>, callers: u64, first: bool) -> f64 {
     let calls = orders.end - orders.start;
     let began = Instant::now();
-    if callers == 1 {
+    if callers == MAIN {
         runtime.block_on(async {
             for order in orders {
                 call(store, order, first).await;
@@ -73,11 +76,13 @@ fn main() {
         next += calls;
         next - calls..next
     };
-    nanoseconds(&runtime, &store, orders(calls / 10), 1, true);
+    nanoseconds(&runtime, &store, orders(calls / 10), MAIN, true);
     let mut measured = serde_json::Map::new();
-    for (callers, calls, first, duplicate) in
-        [(1, calls, "first", "duplicate"), (CALLERS, calls * 20, "first_of_50", "duplicate_of_50")]
-    {
+    for (callers, calls, first, duplicate) in [
+        (MAIN, calls, "first_of_main", "duplicate_of_main"),
+        (1, calls, "first", "duplicate"),
+        (MANY, calls * 20, "first_of_50", "duplicate_of_50"),
+    ] {
         let orders = orders(calls);
         measured.insert(first.into(), nanoseconds(&runtime, &store, orders.clone(), callers, true).into());
         measured.insert(duplicate.into(), nanoseconds(&runtime, &store, orders, callers, false).into());
