@@ -67,20 +67,20 @@ pub(crate) fn leaves(tokens: TokenStream) -> Option<(Span, &'static str)> {
     let mut in_async = false;
     while let Some(token) = tokens.next() {
         let was_dot = std::mem::take(&mut dot);
+        let was_async = std::mem::take(&mut in_async);
         match token {
             TokenTree::Ident(word) if word == "await" && was_dot => {
                 return Some((word.span(), ".await"));
             }
             TokenTree::Ident(word) if word == "return" => return Some((word.span(), "return")),
             TokenTree::Ident(word) => {
-                in_async = word == "async" || in_async && word == "move";
+                in_async = word == "async" || was_async && word == "move";
                 operand =
                     !(word == "move" || word == "async" || word == "in" || word == "else" || word == "dyn");
             }
             TokenTree::Literal(_) => operand = true,
             TokenTree::Group(group) => {
-                let own_block = in_async && group.delimiter() == Delimiter::Brace;
-                in_async = false;
+                let own_block = was_async && group.delimiter() == Delimiter::Brace;
                 operand = true;
                 if own_block {
                     continue;
@@ -178,6 +178,7 @@ mod tests {
             ("a.map(|x| x?)", None),
             ("a.map(|x, y| { return x; })", None),
             ("f(|x| x?, b?)", Some("?")),
+            ("f(async |x| x, { b? })", Some("?")),
             ("f(move || return 1)", None),
             ("f(|x| x?).b?", Some("?")),
             ("a | b?", Some("?")),
