@@ -81,3 +81,39 @@ impl Level {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{MOST, too_deep};
+
+    fn deep(source: &str) -> bool {
+        let tokens = source.parse().expect("tokens");
+        too_deep(tokens, true).is_some()
+    }
+
+    #[test]
+    fn so_deep_and_no_deeper() {
+        assert!(!deep(&"!".repeat(MOST)));
+        assert!(deep(&"!".repeat(MOST + 1)));
+        assert!(!deep(&format!("{}{}", "[".repeat(MOST), "]".repeat(MOST))));
+        assert!(deep(&format!("{}{}", "[".repeat(MOST + 1), "]".repeat(MOST + 1))));
+    }
+
+    #[test]
+    fn attributes_are_passed_over_wherever_they_stand() {
+        let (most, more) = ("!".repeat(MOST - 2), "!".repeat(2));
+        assert!(!deep(&format!("{most} #[a] #[b] {more}")));
+        assert!(deep(&format!("{most} #[a] #[b] {more}!")));
+    }
+
+    #[test]
+    fn what_an_angle_bracket_opened_goes_on_behind_commas_and_arrows() {
+        for (front, tokens) in [("A<", 2), ("A<B, ", 2), ("A<fn() -> ", 6), ("A<B<C>, ", 2)] {
+            let nested = |times: usize| format!("{}B", front.repeat(times));
+            assert!(!deep(&nested((MOST - 4) / tokens)), "{front}");
+            assert!(deep(&nested(MOST / tokens + 1)), "{front}");
+        }
+        assert!(!deep(&"A<B<C>>, ".repeat(MOST)));
+        assert!(!deep(&"fn() -> A, ".repeat(MOST)));
+    }
+}

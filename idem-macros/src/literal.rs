@@ -59,7 +59,9 @@ mod tests {
         assert_eq!(size("1MiB"), Ok(1 << 20));
         assert_eq!(size("10 KB"), Ok(10_000));
         assert_eq!(size("64KiB"), Ok(64 << 10));
+        assert_eq!(size("10 MB"), Ok(10_000_000));
         assert_eq!(size("2 GB"), Ok(2_000_000_000));
+        assert_eq!(size("2 GiB"), Ok(2 << 30));
         assert_eq!(size("1_000 B"), Ok(1_000));
         for bad in ["", "1", "MiB", "1.5 MiB", "1 mib", "1 TiBs", "99999999999 GiB"] {
             assert!(size(bad).is_err(), "{bad}");

@@ -46,7 +46,7 @@ fn distance(left: &str, right: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{list, nearest};
+    use super::{distance, list, nearest};
 
     #[test]
     fn lists_read_as_english() {
@@ -57,12 +57,37 @@ mod tests {
     }
 
     #[test]
+    fn letters_are_put_in_left_out_replaced_and_swapped() {
+        for (left, right, far) in [
+            ("", "", 0),
+            ("abc", "abc", 0),
+            ("abc", "", 3),
+            ("abc", "xabc", 1),
+            ("abc", "abxc", 1),
+            ("abc", "abx", 1),
+            ("abc", "xyz", 3),
+            ("ab", "ba", 1),
+            ("abcd", "acbd", 1),
+            ("abcd", "badc", 2),
+            ("abc", "cba", 2),
+            ("abc", "bca", 2),
+            ("abab", "cbac", 2),
+            ("abcd", "cdab", 4),
+        ] {
+            assert_eq!(distance(left, right), far, "{left} {right}");
+            assert_eq!(distance(right, left), far, "{right} {left}");
+        }
+    }
+
+    #[test]
     fn only_near_names_are_suggested() {
         let names = ["ttl", "lease", "on_running", "on_error"];
         assert_eq!(nearest("tll", names), Some("ttl"));
         assert_eq!(nearest("leese", names), Some("lease"));
         assert_eq!(nearest("on_runing", names), Some("on_running"));
         assert_eq!(nearest("onerror", names), Some("on_error"));
+        assert_eq!(nearest("no_runing", names), Some("on_running"));
+        assert_eq!(nearest("lse", names), None);
         assert_eq!(nearest("timeout", names), None);
     }
 }
