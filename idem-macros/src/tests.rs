@@ -124,6 +124,10 @@ fn the_body_is_passed_on_untouched() {
     let out = expanded("", &item);
     assert!(out.contains(&tokens(body).to_string()), "{out}");
     assert!(out.contains("{ #! [allow (unused)]"), "{out}");
+    assert_eq!(out.matches("unused").count(), 1, "{out}");
+    // These are no attributes.
+    let out = expanded("", "fn f(a: u8) -> Result<(), E> { !! [true] [0]; Ok(()) }");
+    assert!(out.contains("-> Result < () , E > { !! [true] [0] ;"), "{out}");
 }
 
 #[test]
@@ -143,24 +147,31 @@ fn mistakes_in_the_function_say_what_to_write() {
         ("", "struct S;", "goes on a function"),
         ("", "impl S { fn f() {} }", "goes on a function"),
         ("", "const X: u8 = 1;", "goes on a function"),
+        ("", "{ fn f(a: u8) -> Result<(), E> { Ok(()) } }", "goes on a function"),
+        ("", "default fn f(a: u8) -> Result<(), E> { Ok(()) }", "goes on a function"),
+        ("", "fn f(a: u8) -> Result<(), E> ({ Ok(()) })", "expected the function's body"),
         ("", "fn f(a: u8) -> Result<(), E>;", "needs a body"),
         ("", "const fn f() -> Result<(), E> { Ok(()) }", "take `const` away"),
         ("", "extern \"C\" fn f() -> Result<(), E> { Ok(()) }", "other languages"),
         ("", "fn f() {}", "write `-> Result<(), idem::Error>`"),
         ("", "fn f() -> ! { loop {} }", "write `-> Result<(), idem::Error>`"),
         ("", "fn f() -> Result<impl Copy, E> { Ok(1) }", "in the place of `impl …`"),
+        ("", "fn f() -> Result<(u8, impl Copy), E> { Ok((1, 1)) }", "in the place of `impl …`"),
         ("", "fn f(&self) -> Result<(), E> { Ok(()) }", "write `skip(self)`"),
         ("key(a)", "fn f(&self, a: u8) -> Result<(), E> { Ok(()) }", "write `skip(self)`"),
         ("skip(b)", "fn f(a: u8) -> Result<(), E> { Ok(()) }", "did you mean `a`?"),
         ("skip(database)", "fn f(a: u8, c: u8) -> Result<(), E> { Ok(()) }", "it has `a` and `c`"),
+        ("skip(database)", "fn f(_: u8, c: u8) -> Result<(), E> { Ok(()) }", "it has `c`"),
         ("skip(self)", "fn f(a: u8) -> Result<(), E> { Ok(()) }", "no argument of this function"),
         ("skip(a, a)", "fn f(a: u8) -> Result<(), E> { Ok(()) }", "twice"),
         ("skip(a)", "fn f((a, b): (u8, u8)) -> Result<(), E> { Ok(()) }", "skip `b` too"),
         ("key(ordr.id)", "fn f(order: O) -> Result<(), E> { Ok(()) }", "did you mean `order`?"),
+        ("key((1, ordr.id))", "fn f(order: O) -> Result<(), E> { Ok(()) }", "did you mean `order`?"),
         ("key(42)", "fn f(order: O) -> Result<(), E> { Ok(()) }", "names no argument"),
         ("key(a)", "fn f() -> Result<(), E> { Ok(()) }", "it has none"),
         ("key(a), skip(a)", "fn f(a: u8) -> Result<(), E> { Ok(()) }", "both in `key(…)`"),
         ("", "fn f() -> Result<&'static str, E> { Ok(\"\") }", "a result that borrows"),
+        ("", "fn f() -> Result<(u8, &'static str), E> { Ok((1, \"\")) }", "a result that borrows"),
         ("on_error = store", "fn f() -> Result<u8, &'static str> { Ok(1) }", "a result that borrows"),
         ("on_duplicate = reject, on_error = store", "fn f() -> Result<u8, E> { Ok(1) }", "no result is kept"),
         ("on_running = reject, wait = \"1s\"", "fn f() -> Result<u8, E> { Ok(1) }", "nothing waits"),
@@ -184,6 +195,126 @@ fn what_is_never_stored_may_borrow() {
     expanded("on_duplicate = reject", "fn f(a: &str) -> Result<&str, E> { Ok(a) }");
     expanded("", "fn f(a: &str) -> Result<Cow<'_, str>, E> { Ok(a.into()) }");
     expanded("", "fn f(a: &str) -> Result<u8, &str> { Err(a) }");
+    for on_error in ["release", "interrupt", "with(judge)"] {
+        let args = format!("on_error = {on_error}");
+        expanded(&args, "fn f(a: &str) -> Result<u8, &str> { Err(a) }");
+        expanded(&format!("{args}, on_duplicate = reject"), "fn f(a: &str) -> Result<u8, &str> { Err(a) }");
+    }
+    expanded("on_error = store", "fn f(a: u8) -> Result<u8, E> { Err(g(a)) }");
+}
+
+/// The attribute looks for `Box::pin(async move { … })` only in functions that return what that makes.
+#[test]
+fn only_boxed_futures_have_to_end_in_one() {
+    for output in [
+        "Result<Box<dyn Future<Output = u8>>, E>",
+        "Pin<Box<dyn Stream<Item = u8>>>",
+        "Pin<Box<dyn Add<u8, Output = u8>>>",
+        "Pin<Box<dyn Future<Item = u8>>>",
+    ] {
+        expanded("on_duplicate = reject", &format!("fn f(a: u8) -> {output} {{ g(a) }}"));
+    }
+    let future = "Pin<Box<dyn Future<Output = Result<u8, E>>>>";
+    for body in ["Box::pin(async move { Ok(a) })", "let b = a; Box::pin(async move { Ok(b) },)"] {
+        expanded("", &format!("fn f(a: u8) -> {future} {{ {body} }}"));
+    }
+    for body in [
+        "Box::pin(g(a))",
+        "Box::pin(g(a, b))",
+        "Box::pin(async { Ok(1) })",
+        "Box::pin(async move { Ok(a) }.fuse())",
+        "spawn(async move { Ok(a) })",
+        "self.pin[async move { Ok(a) }]",
+    ] {
+        let mistakes = refused("", &format!("fn f(a: u8) -> {future} {{ {body} }}"));
+        assert!(mistakes[0].contains("write an `async fn`"), "{body}: {mistakes:?}");
+    }
+}
+
+#[test]
+fn names_of_every_pattern_can_be_keys() {
+    for (pattern, key, all) in [
+        ("(a)", "a", true),
+        ("&a", "a", true),
+        ("W(a)", "a", true),
+        ("(a, b)", "a, b", true),
+        ("(a, b)", "a", false),
+        ("(a, ..)", "a", false),
+        ("W(a, ..)", "a", false),
+        ("[a, b]", "a, b", true),
+        ("[a, rest @ ..]", "a, rest", true),
+        ("[a, ..]", "a", false),
+        ("P { x: a, b }", "a, b", true),
+        ("P { x: a, y: _ }", "a", false),
+        ("P { x: a, .. }", "a", false),
+        ("(Ok(a) | Err(a))", "a", false),
+        ("all @ P { x: a, .. }", "all, a", true),
+        ("all @ P { x: a, .. }", "a", false),
+    ] {
+        let inputs = format!("fn f({pattern}: T, last: u8)");
+        let plain = format!("{inputs} -> Result<(), E> {{ Ok(()) }}");
+        let boxed = format!(
+            "{inputs} -> Pin<Box<dyn Future<Output = Result<(), E>>>> {{ Box::pin(async move {{ Ok(()) }}) }}"
+        );
+        for item in [plain, boxed] {
+            let (parts, verified) = values(&format!("key({key})"), &item);
+            assert_eq!(parts.join(", "), key, "{item}");
+            assert_eq!(verified, if all { vec!["last"] } else { vec!["#1", "last"] }, "key({key}) of {item}");
+        }
+    }
+}
+
+/// A body that outlives its caller keeps all that it was given, but for what is the caller's.
+#[test]
+fn what_outlives_its_caller_keeps_its_arguments() {
+    for (args, inputs, kept) in [
+        ("skip(self)", "self, a: u8, b: &str, c: (&str)", &["self", "a"][..]),
+        ("skip(self)", "&self, a: u8", &["a"]),
+        ("skip(self)", "&mut self", &[]),
+        ("skip(self)", "self: &Self, a: u8", &["a"]),
+        ("skip(self)", "self: Arc<Self>, a: u8", &["self", "a"]),
+        ("", "(a, b): (u8, u8), c: u8, _: u8", &["__arg0", "c", "__arg2"]),
+        ("key(a)", "(a, b): (u8, u8), c: u8", &["a", "b", "c"]),
+        ("key(c)", "(a, b): (u8, u8), c: u8", &["__arg0", "c"]),
+    ] {
+        let item = format!("async fn f({inputs}) -> Result<(), E> {{ Ok(()) }}");
+        let all = |out: &str| {
+            let held = out.split("let _ = & ").skip(1);
+            held.map(|rest| rest.split(' ').next().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+        };
+        let out = expanded(&format!("on_cancel = finish, {args}"), &item);
+        assert_eq!(all(&out), kept, "{args} on {inputs}");
+        assert!(all(&expanded(args, &item)).is_empty(), "{args} on {inputs}");
+    }
+}
+
+/// Lints judge what is written here as if the user had written it.
+#[test]
+fn lints_have_nothing_to_say() {
+    let allow = "# [allow (clippy :: used_underscore_binding)] let ";
+    let out =
+        |args: &str| expanded(args, "async fn f(_: u8, _unused: u8, named: u8) -> Result<(), E> { Ok(()) }");
+    assert_eq!(out("").matches(allow).count(), 1);
+    assert_eq!(out("skip(_unused)").matches("allow").count(), 1, "{}", out("skip(_unused)"));
+    assert_eq!(out("on_cancel = finish").matches(allow).count(), 4);
+    assert!(!out("").contains("let _ ="), "{}", out(""));
+    let out = expanded("", "fn f(named: u8) -> Result<(), E> { Ok(()) }");
+    assert!(!out.contains("allow"), "{out}");
+}
+
+/// Only what a pattern changes in its place has to be `mut`; elsewhere it would be a warning.
+#[test]
+fn what_takes_the_place_of_a_pattern_is_mut_where_it_has_to_be() {
+    for (pattern, input) in [
+        ("ref a", "__arg0"),
+        ("ref mut a", "mut __arg0"),
+        ("(mut a, mut b)", "__arg0"),
+        ("(ref a, mut b)", "__arg0"),
+        ("(_, (ref mut a, _))", "mut __arg0"),
+    ] {
+        let out = expanded("", &format!("fn f({pattern}: T) -> Result<(), E> {{ Ok(()) }}"));
+        assert!(out.contains(&format!("fn f ({input} : T)")), "{pattern}: {out}");
+    }
 }
 
 /// Found by fuzzing: what nests without an end overflowed the compiler's stack.
