@@ -116,6 +116,36 @@ fn what_the_user_did_not_say_is_not_written() {
 }
 
 #[test]
+fn what_the_user_said_is_written() {
+    for (args, written) in [
+        ("ttl = \"1h 1ms\"", ".ttl(::core::time::Duration::new(3600,1000000))"),
+        ("lease = LEASE", ".lease(LEASE)"),
+        ("wait = \"15s\"", ".wait(::core::time::Duration::new(15,0))"),
+        ("max_run = limits::RUN", ".max_run(limits::RUN)"),
+        ("max_attempts = 3", ".max_attempts(3)"),
+        ("max_result = \"1 KiB\"", ".max_result(1024)"),
+        ("record_arguments", ".record_arguments()"),
+        ("on_running = wait", ".on_running(::idem::__private::OnRunning::Wait)"),
+        ("on_running = reject", ".on_running(::idem::__private::OnRunning::Reject)"),
+        ("on_interrupt = reject", ".on_interrupt(::idem::__private::OnInterrupt::Reject)"),
+        ("on_store_error = run", ".on_store_error(::idem::__private::OnStoreError::Run)"),
+        ("on_duplicate = reject", ".on_duplicate(::idem::__private::on_duplicate::Reject)"),
+        ("on_cancel = finish", ".on_cancel(::idem::__private::on_cancel::Finish)"),
+        ("on_error = interrupt", ".on_error(::idem::__private::on_error::Interrupt)"),
+        ("on_error = store", ".on_error(::idem::__private::on_error::Store)"),
+        ("on_error = with(judge)", ".on_error(::idem::__private::on_error::With(judge))"),
+        ("on_error = store_or(judge)", ".on_error(::idem::__private::on_error::StoreOr(judge))"),
+        ("error = refuse", ".error(refuse)"),
+        ("scope = tenant", ".scope(&(tenant))"),
+        ("store = &shop.store", ".store(&shop.store)"),
+        ("crate = ::shop::idem", "let__call={::shop::idem::call("),
+    ] {
+        let out = expanded(args, "async fn f() -> Result<(), E> { Ok(()) }").replace(' ', "");
+        assert_eq!(out.matches(written).count(), 1, "{args}: {out}");
+    }
+}
+
+#[test]
 fn the_body_is_passed_on_untouched() {
     let body = "s . ; let x = ) (";
     assert!(body.parse::<TokenStream>().is_err());
