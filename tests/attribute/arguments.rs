@@ -204,4 +204,15 @@ async fn arguments_live_as_long_as_the_body() {
         }
         assert_eq!(*order.lock().unwrap(), ["body", "dropped"]);
     }
+    // Also where the caller has gone.
+    let order = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let bench = std::sync::Arc::new(Bench::new());
+    let mut call = Box::pin(holds_to_the_end(bench, Held(order.clone()), order.clone()));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(call.as_mut().poll(&mut context).is_pending());
+    drop(call);
+    while order.lock().unwrap().len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(*order.lock().unwrap(), ["body", "dropped"]);
 }

@@ -220,6 +220,8 @@ fn a_plain_function_waits_when_told() {
                 || {
                     let bench = &bench;
                     second = Some(scope.spawn(move || call(bench, &|| panic!("the body ran twice"))));
+                    // Time to be refused, for a call that does not wait.
+                    std::thread::sleep(Duration::from_millis(100));
                 },
             );
             assert_eq!(first.unwrap(), 1);
