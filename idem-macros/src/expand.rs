@@ -9,6 +9,7 @@ use syn::{Expr, Type};
 
 use crate::args::{Args, ErrorKind, Setting, Value};
 use crate::check::Plan;
+use crate::fragments;
 use crate::function::{Argument, Form, Function};
 
 pub(crate) fn expand(args: &Args, function: &Function, plan: &Plan) -> TokenStream {
@@ -123,6 +124,7 @@ impl Writer<'_> {
             Some(name) => {
                 let key = if self.args.key.is_some() { "key" } else { "" };
                 let text = format!("{key}({text})");
+                let name = fragments::bracketed_within(name.to_token_stream());
                 quote!(named(#name, #text, #options))
             }
         };
@@ -211,7 +213,7 @@ impl Writer<'_> {
         if let Some(error) = &args.error {
             add("error", error.to_token_stream(), at(error));
         }
-        options
+        fragments::bracketed_within(options)
     }
 
     fn key(&self) -> TokenStream {
@@ -223,7 +225,10 @@ impl Writer<'_> {
             let at = mixed(syn::spanned::Spanned::span(expression));
             let value = match crate::expression::bare(expression) {
                 Expr::Path(path) => path.to_token_stream(),
-                _ => quote_spanned!(at=> (#expression)),
+                _ => {
+                    let expression = fragments::bracketed_within(expression.to_token_stream());
+                    quote_spanned!(at=> (#expression))
+                }
             };
             let end = expression.to_token_stream().into_iter().last();
             let end = end.map_or(at, |token| mixed(token.span()));

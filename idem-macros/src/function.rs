@@ -10,7 +10,7 @@ use syn::{
     Token, Type, TypeParamBound, Visibility,
 };
 
-use crate::signature;
+use crate::{fragments, signature};
 
 pub(crate) struct Function {
     pub(crate) attributes: Vec<Attribute>,
@@ -160,7 +160,8 @@ fn braces(token: TokenTree) -> Result<Group> {
 }
 
 /// Parts `#![…]` from what follows. A body without them is handed on as the very stream that it is: put together
-/// again from its tokens, it would no longer be known which of them came through a `macro_rules!`.
+/// again from its tokens, it would no longer be known which of them came through a `macro_rules!`, and what follows
+/// attributes has to get brackets instead.
 fn split_attributes(body: TokenStream) -> (TokenStream, TokenStream) {
     let mut attributes = TokenStream::new();
     let mut rest = body.clone().into_iter().peekable();
@@ -175,7 +176,7 @@ fn split_attributes(body: TokenStream) -> (TokenStream, TokenStream) {
                 attributes.extend(rest.by_ref().take(3));
             }
             _ if attributes.is_empty() => return (attributes, body),
-            _ => return (attributes, rest.collect()),
+            _ => return (attributes, fragments::bracketed(rest)),
         }
     }
 }
@@ -245,7 +246,7 @@ fn boxed(body: TokenStream, output: Box<Type>, written: &ReturnType) -> Result<F
         _ => None,
     };
     match inner {
-        Some((span, inner)) => Ok(Form::Boxed { before: before.into_iter().collect(), span, inner, output }),
+        Some((span, inner)) => Ok(Form::Boxed { before: fragments::bracketed(before), span, inner, output }),
         None => {
             let message = "this function returns a future before its call is done: write an `async fn`, or end the body in `Box::pin(async move { … })`";
             Err(match written {

@@ -5,6 +5,7 @@ mod check;
 mod depth;
 mod expand;
 mod expression;
+mod fragments;
 mod function;
 mod literal;
 mod signature;

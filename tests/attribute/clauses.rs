@@ -92,6 +92,7 @@ const MUST_COMPILE: &[(&str, &[&str])] = &[
             "macros::made_of_fragments",
             "macros::made_of_a_whole_body",
             "macros::made_of_an_item",
+            "macros::made_of_expressions",
             "macros::several_from_one_macro",
             "macros::methods_from_macros",
         ],

@@ -1,5 +1,8 @@
 //! Functions that are made by `macro_rules!`.
 
+use std::future::Future;
+use std::pin::Pin;
+
 use idem::{Error, idempotent};
 
 use crate::bench::Bench;
@@ -101,6 +104,53 @@ async fn several_from_one_macro() {
     once!(bench, named::left(&bench, (2, 2)).await);
     named::right(&bench, (2, 2)).await.unwrap();
     assert_eq!(bench.runs(), 3);
+}
+
+macro_rules! of_expressions {
+    ($plain:ident, $with_attributes:ident, $boxed:ident, $keyed:ident, $value:expr, $a:ident, $key:expr) => {
+        #[idempotent(store = &bench.store, skip(bench))]
+        fn $plain(bench: &Bench) -> Result<u64, Error> {
+            bench.ran();
+            let value = $value * 2;
+            Ok(value)
+        }
+
+        #[idempotent(store = &bench.store, skip(bench))]
+        fn $with_attributes(bench: &Bench) -> Result<u64, Error> {
+            #![allow(clippy::let_and_return)]
+            bench.ran();
+            let value = $value * 2;
+            Ok(value)
+        }
+
+        #[idempotent(store = &bench.store, skip(bench))]
+        fn $boxed(bench: &Bench) -> Pin<Box<dyn Future<Output = Result<u64, Error>> + '_>> {
+            let value = $value * 2;
+            Box::pin(async move {
+                bench.ran();
+                Ok(value)
+            })
+        }
+
+        #[idempotent(store = &bench.store, skip(bench, $a), key($key / 100))]
+        fn $keyed(bench: &Bench, $a: u64) -> Result<u64, Error> {
+            bench.ran();
+            Ok($a)
+        }
+    };
+}
+
+of_expressions!(plain, with_attributes, boxed, keyed, 1 + 2, a, a + 2);
+
+/// What is put in the place of `$value` is one value.
+#[tokio::test]
+async fn made_of_expressions() {
+    let bench = Bench::new();
+    assert_eq!(once!(bench, plain(&bench)), 6);
+    assert_eq!(once!(bench, with_attributes(&bench)), 6);
+    assert_eq!(once!(bench, boxed(&bench).await), 6);
+    assert_eq!(once!(bench, keyed(&bench, 1)), 1);
+    assert_eq!(keyed(&bench, 2).unwrap(), 1);
 }
 
 macro_rules! service {

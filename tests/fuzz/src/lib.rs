@@ -20,6 +20,9 @@ mod expand;
 #[path = "../../../idem-macros/src/expression.rs"]
 mod expression;
 #[cfg(attribute)]
+#[path = "../../../idem-macros/src/fragments.rs"]
+mod fragments;
+#[cfg(attribute)]
 #[path = "../../../idem-macros/src/function.rs"]
 #[allow(dead_code, reason = "the attribute's own sources, as they are")]
 mod function;
