@@ -293,3 +293,55 @@ pub(crate) fn failed(status: StatusCode, outcome: &str, fields: &Fields<'_>, sto
         _ => StoreError::refused(name, format!("refuses the request ({status}): {detail}")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use idem_runtime::encoding::to_vec;
+    use idem_runtime::store::Fault;
+
+    use super::*;
+
+    fn failed(status: u16, body: &[u8]) -> (Fault, String) {
+        let status = StatusCode::from_u16(status).unwrap();
+        let error = read(&Request::Purge { limit: 1 }, status, body, &"http://a".into()).unwrap_err();
+        (error.fault(), error.to_string())
+    }
+
+    #[test]
+    fn what_goes_wrong_at_the_device_says_whether_to_ask_again() {
+        for (status, outcome, of_store, fault, said) in [
+            (401, "no_key", "", Fault::Refused, "set IDEM_DEVICE_KEY"),
+            (422, "token_differs", "", Fault::Refused, "makes another token: what it says"),
+            (413, "too_large", "", Fault::TooLarge, "larger --max-body"),
+            (503, "store", "refused", Fault::Refused, "that refuses: what it says"),
+            (503, "store", "lost", Fault::Lost, "does not answer: what it says"),
+            (503, "store", "unavailable", Fault::Unavailable, "does not answer: what it says"),
+            (503, "too_many_waiting", "", Fault::Unavailable, "is busy: what it says"),
+            (408, "too_slow", "", Fault::Unavailable, "is busy: what it says"),
+            (500, "failed", "", Fault::Lost, "has failed: what it says"),
+            (400, "invalid", "", Fault::Refused, "(400 Bad Request): what it says"),
+        ] {
+            let members =
+                BTreeMap::from([("outcome", outcome), ("detail", "what it says"), ("fault", of_store)]);
+            let (seen, text) = failed(status, &to_vec(&members).unwrap());
+            assert_eq!(seen, fault, "{outcome} {of_store}: {text}");
+            assert!(text.starts_with("the store http://a ") && text.contains(said), "{outcome}: {text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_of_the_protocol_is_no_answer() {
+        for (status, body, fault, said) in [
+            (502, &b"<h1>Bad Gateway</h1>"[..], Fault::Lost, "answered 502 Bad Gateway; ask again"),
+            (404, b"<h1>Not Found</h1>", Fault::Refused, "look at the URL"),
+            (200, b"<h1>Welcome</h1>", Fault::Lost, "use one version of idem for both"),
+            (200, b"\xa1\x67outcome\x66purged", Fault::Lost, "its answer lacks `purged`"),
+        ] {
+            let (seen, text) = failed(status, body);
+            assert_eq!(seen, fault, "{text}");
+            assert!(text.contains(said), "{text}");
+        }
+    }
+}
