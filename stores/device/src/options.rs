@@ -189,6 +189,7 @@ mod tests {
     #[test]
     fn what_is_refused_says_what_to_write() {
         for (url, said) in [
+            ("ftp://a", "the store ftp://a is not"),
             ("ftp://a", "write `http://HOST:PORT`"),
             ("http://", "is not a URL"),
             ("http://a?send=all", "write `arguments` or `token`"),
@@ -197,6 +198,7 @@ mod tests {
             ("http://a?namespace=shop", "that of the key"),
             ("http://a?b=c", "known are `send` and `time_limit`"),
             ("http://me:secret@a", "IDEM_DEVICE_KEY"),
+            ("http://me:secret@a", "the store a has"),
         ] {
             let error = read(url).unwrap_err();
             assert!(error.contains(said) && !error.contains("secret"), "{url}: {error}");
