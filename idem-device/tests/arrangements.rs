@@ -2,10 +2,14 @@
 
 mod common;
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use common::{Device, device, key_file};
-use idem::store::Handle;
+use idem::store::{Fault, Handle, Reply, Request, State};
 use idem::{DeviceStore, Error, MemoryStore, SqliteStore, Store as _, idempotent};
 
 /// How often a body ran, and the store that its function uses.
@@ -237,5 +241,73 @@ fn a_plain_function_through_a_device() {
             .run_blocking(|| Ok::<_, Error>(ran.fetch_add(1, Ordering::SeqCst) + 1))
             .unwrap();
         assert_eq!(number, 1);
+    }
+}
+
+/// Who waits at a device that has no room asks again; who is refused does not.
+#[tokio::test]
+async fn a_watch_asks_again_where_that_may_help() {
+    let folder = tempfile::tempdir().unwrap();
+    let (keys, [key]) = key_file(folder.path(), ["shop"]);
+    let mut device = device(&["--key-file", &keys, "--max-waiting", "0"]);
+    let store = DeviceStore::builder(device.url()).key(&key).connect().await.unwrap();
+    let claimed = device.post_as(&key, "/v1/claim", r#"{"function":"shop.charge","arguments":[7]}"#).json();
+    let token = claimed["token"].as_str().unwrap().parse().unwrap();
+    let watch = async |limit| {
+        let watching = store.ask(Request::Watch { token, limit });
+        tokio::time::timeout(Duration::from_secs(30), watching).await.expect("answered")
+    };
+    let limit = Duration::from_millis(700);
+    let asked_at = Instant::now();
+    let answer = watch(limit).await;
+    assert!(
+        matches!(&answer, Ok(Reply::Record(Some(record))) if record.head.state == State::Running),
+        "{answer:?}"
+    );
+    assert!(asked_at.elapsed() >= limit);
+
+    let (others, _) = key_file(device.folder.path(), ["bank"]);
+    device.kill_and_restart(&["--key-file", &others]);
+    let error = watch(Duration::MAX).await.unwrap_err();
+    assert_eq!(error.fault(), Fault::Refused, "{error}");
+}
+
+#[tokio::test]
+async fn a_watch_without_a_limit_is_asked_again_until_the_end() {
+    let device = device(&["--max-wait", "100ms"]);
+    let store = DeviceStore::connect(&device.url()).await.unwrap();
+    let claimed = device.post("/v1/claim", r#"{"function":"shop.charge","arguments":[7]}"#).json();
+    let (token, attempt) = (claimed["token"].as_str().unwrap(), claimed["attempt"].as_str().unwrap());
+    let watching = store.ask(Request::Watch { token: token.parse().unwrap(), limit: Duration::MAX });
+    let until = Instant::now() + Duration::from_secs(20);
+    while requests(&device, "get") < 3 {
+        assert!(Instant::now() < until, "one answer is not the end of it");
+    }
+    let body = format!(r#"{{"attempt":"{attempt}","result":"receipt"}}"#);
+    assert_eq!(device.post(&format!("/v1/records/{token}/complete"), &body).status, 200);
+    let answer = watching.await;
+    assert!(
+        matches!(&answer, Ok(Reply::Record(Some(record))) if record.head.state == State::Done),
+        "{answer:?}"
+    );
+}
+
+/// With the command, for the environment of this process is everybody's.
+#[test]
+fn the_key_is_taken_from_the_environment() {
+    let folder = tempfile::tempdir().unwrap();
+    let (keys, [key]) = key_file(folder.path(), ["shop"]);
+    let device = device(&["--key-file", &keys]);
+    let list = |key: &[u8]| {
+        let mut command = Command::new(common::PROGRAM);
+        command.arg("ls").env("IDEM_STORE", device.url()).env("IDEM_DEVICE_KEY", OsStr::from_bytes(key));
+        let output = command.output().unwrap();
+        (output.status.success(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (listed, said) = list(format!(" {key}\n").as_bytes());
+    assert!(listed, "{said}");
+    for (key, why) in [(&b" "[..], "set IDEM_DEVICE_KEY"), (b"idem_\xff", "is not Unicode")] {
+        let (listed, said) = list(key);
+        assert!(!listed && said.contains(why), "{said}");
     }
 }
