@@ -57,33 +57,36 @@ pub(crate) fn command(jobs: &[Job]) -> Cmd {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::time::Instant;
+    use std::slice;
+    use std::time::{Duration, Instant};
+
+    use idem_runtime::Token;
+    use idem_runtime::store::{Pending, Request};
 
     use super::*;
+    use crate::core::Settings;
+    use crate::operation::Operation;
     use crate::scripts::Scripts;
+
+    fn job(command: Cmd, asks: Asks) -> Job {
+        let now = Instant::now();
+        Job { command, asks, since: now, until: now, lost: false, alone: false, failed: None }
+    }
 
     /// Jobs that claim, complete and sign twelve records in no order, and some of the store's own commands. The last
     /// argument is the job's number.
     fn jobs(random: &mut impl FnMut(usize) -> usize) -> Vec<Job> {
         let scripts = Scripts::new(false);
-        let job = |number: usize| {
+        let one = |number: usize| {
             let script = [&scripts.claim, &scripts.complete, &scripts.sign][random(3)];
             let mut command = match random(10) {
                 0 => redis::cmd("GET"),
                 _ => script.call(&[b'a' + random(12) as u8], 3, 8),
             };
             command.arg(random(2)).arg("the same").arg(number);
-            Job {
-                command,
-                asks: Asks::Command(oneshot::channel().0, None),
-                since: Instant::now(),
-                until: Instant::now(),
-                lost: false,
-                alone: number % 7 == 0,
-                failed: None,
-            }
+            Job { alone: number % 7 == 0, ..job(command, Asks::Command(oneshot::channel().0, None)) }
         };
-        (0..64).map(job).collect()
+        (0..64).map(one).collect()
     }
 
     fn number(job: &Job) -> usize {
@@ -121,5 +124,23 @@ mod tests {
             assert!(all.into_iter().eq(0..64), "each once");
         }
         assert!(joined > 10_000, "{joined}");
+    }
+
+    #[test]
+    fn each_job_gets_its_part_of_an_answer() {
+        let command = job(Cmd::new(), Asks::Command(oneshot::channel().0, None));
+        let settings = Settings { time_limit: Duration::from_secs(5), wait_replicas: 0, largest: usize::MAX };
+        let operation = Operation::new(Request::Get { token: Token::from_bytes([7; 32]) }, vec![7], settings);
+        let (responder, _pending) = Pending::channel("redis://");
+        let script = job(Cmd::new(), Asks::Request(Box::new(operation), responder, "redis://".into()));
+        let one = Value::Array(vec![Value::Int(1)]);
+        let two = Value::Array(vec![Value::Int(1), Value::Int(2)]);
+
+        assert_eq!(answers(one.clone(), 1, [&script]), [Value::Int(1)]);
+        assert_eq!(answers(two.clone(), 2, [&script]), [Value::Int(1), Value::Int(2)]);
+        assert_eq!(answers(one.clone(), 1, [&command]), [one], "what the store asks has arrays for answers");
+        assert_eq!(answers(two.clone(), 1, [&script]), slice::from_ref(&two), "no script answers so");
+        assert_eq!(answers(two, 3, [&script]), [Value::Nil, Value::Nil, Value::Nil]);
+        assert_eq!(answers(Value::Int(1), 2, [&script]), [Value::Nil, Value::Nil]);
     }
 }
