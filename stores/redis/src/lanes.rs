@@ -203,3 +203,75 @@ fn find(runtimes: &mut Vec<Runtime>, id: Id) -> usize {
     runtimes.push(Runtime { id, asked, lane: None, never: false, not_before: None, rest: FIRST_REST });
     runtimes.len() - 1
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::runtime::{Builder, Runtime as Tokio};
+
+    use super::*;
+
+    fn tokio() -> Tokio {
+        Builder::new_current_thread().build().unwrap()
+    }
+
+    fn lane() -> Arc<Lane> {
+        let settings = Settings { time_limit: Duration::from_secs(5), wait_replicas: 0, largest: usize::MAX };
+        Arc::new(Lane::new(Arc::default(), Arc::new(Scripts::new(false)), settings, Arc::default()))
+    }
+
+    fn client() -> Client {
+        Client::open("redis://127.0.0.1:1").unwrap()
+    }
+
+    #[test]
+    fn of_many_runtimes_those_with_a_connection_stay_known() {
+        let tokios: Vec<_> = (0..=KNOWN).map(|_| tokio()).collect();
+        let id = |at: usize| tokios[at].handle().id();
+        let mut runtimes = Vec::new();
+        for at in (0..KNOWN).chain(0..KNOWN) {
+            assert_eq!(find(&mut runtimes, id(at)), at);
+        }
+        let (live, over) = (lane(), lane());
+        drop(Arc::clone(&over).run(client()));
+        runtimes[3].lane = Some(live);
+        runtimes[5].lane = Some(over);
+        assert_eq!(find(&mut runtimes, id(KNOWN)), 1);
+        let known: Vec<_> = runtimes.iter().map(|runtime| runtime.id).collect();
+        assert_eq!(known, [id(3), id(KNOWN)]);
+    }
+
+    #[test]
+    fn a_runtime_gets_a_connection_when_it_asks_often_and_has_rested() {
+        let tokio = tokio();
+        let mut runtimes = Vec::new();
+        let at = find(&mut runtimes, tokio.handle().id());
+        let runtime = &mut runtimes[at];
+        assert!(!runtime.wants());
+        runtime.asked = OFTEN.into();
+        assert!(runtime.wants());
+
+        let mine = lane();
+        runtime.lane = Some(Arc::clone(&mine));
+        runtime.ended(&lane());
+        assert!(runtime.is_live(), "it was another's");
+        runtime.ended(&mine);
+        assert!(runtime.lane.is_none() && !runtime.wants());
+        assert_eq!(*runtime.asked.get_mut(), 0);
+        runtime.asked = OFTEN.into();
+        assert!(!runtime.wants(), "it rests");
+        let rest = runtime.not_before.unwrap().saturating_duration_since(Instant::now());
+        assert!(!rest.is_zero() && rest <= FIRST_REST);
+        runtime.not_before = Some(Instant::now());
+        assert!(runtime.wants(), "it has rested");
+        let impossible = lane();
+        tokio.block_on(Arc::clone(&impossible).run(client()));
+        runtime.lane = Some(Arc::clone(&impossible));
+        runtime.ended(&impossible);
+        (runtime.asked, runtime.not_before) = (OFTEN.into(), None);
+        assert!(!runtime.wants(), "it can do no I/O");
+        for seconds in [4, 8, 16, 32, 60, 60] {
+            assert_eq!(runtime.rest, Duration::from_secs(seconds));
+            runtime.rests();
+        }
+    }
+}
