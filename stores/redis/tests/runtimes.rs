@@ -73,20 +73,52 @@ fn a_runtime_that_asks_often_has_a_connection_until_the_store_is_gone() {
     let Some(server) = Redis::start() else { return };
     let mut beside = server.connection();
     let store = open(&server.url());
-    let single = Builder::new_current_thread().enable_all().build().unwrap();
-    single.block_on(async {
-        for number in 0..100 {
-            assert!(matches!(store.ask(asked_claim(&claim(token(number)))).await, Ok(Reply::Claimed(_))));
+    let often = |from: u64| {
+        let store = store.clone();
+        async move {
+            for number in from..from + 100 {
+                assert!(matches!(store.ask(asked_claim(&claim(token(number)))).await, Ok(Reply::Claimed(_))));
+            }
         }
-    });
+    };
+    let single = Builder::new_current_thread().enable_all().build().unwrap();
+    single.block_on(often(1_000));
+    single.block_on(single.spawn(often(2_000))).unwrap();
     assert_eq!(connections(&mut beside), 1, "a runtime of one thread has none of its own");
+    assert_eq!(single.metrics().num_alive_tasks(), 0, "and makes none");
     let runtime = runtime();
+    let no_tasks = || runtime.metrics().num_alive_tasks() == 0;
+    runtime.block_on(often(3_000));
+    until("a runtime whose main function asks makes none", no_tasks);
+    ask_there(&runtime, &store, &claims(4_000)[..1]).into_iter().for_each(|asked| drop(wait(asked)));
+    until("and one that asks once makes none", no_tasks);
     with_own_connection(&runtime, &store, &mut beside);
     let claims = claims(100);
     granted(&store, &claims, ask_there(&runtime, &store, &claims));
     assert_eq!(connections(&mut beside), 2);
     drop(store);
     until("the connections are closed", || connections(&mut beside) == 0);
+}
+
+#[test]
+fn of_many_runtimes_few_have_a_connection() {
+    let Some(server) = Redis::start() else { return };
+    let mut beside = server.connection();
+    let store = open(&server.url());
+    let runtimes: Vec<_> = (0..6).map(|_| runtime()).collect();
+    let all_ask = || {
+        let asked = runtimes.iter().flat_map(|runtime| ask_there(runtime, &store, &claims(100)));
+        asked.for_each(|asked| drop(wait(asked)));
+    };
+    until("four have one", || {
+        all_ask();
+        connections(&mut beside) == 5
+    });
+    for _ in 0..5 {
+        all_ask();
+    }
+    // One that was given up may still be there for a moment.
+    until("and no more", || connections(&mut beside) <= 5);
 }
 
 #[test]
