@@ -22,13 +22,17 @@ use crate::batch::{BATCH, answers, together};
 use crate::core::Settings;
 use crate::failure::{Failure, Remedy};
 use crate::flight::{self, Flight, Sends};
-use crate::link::{CONNECT, UNDER_WAY};
+use crate::link::CONNECT;
 use crate::queue::{Job, Queue, Replicas};
 use crate::scripts::Scripts;
 
 /// How many requests are sent one by one. Of more a few commands are made, which costs the server less.
 const FEW: usize = 4;
-/// How many are here at once at most: more would wait for each other.
+/// When so many wait, they are sent at once: the server has work while others still ask.
+const ENOUGH: usize = 12;
+/// How many batches are under way at most.
+const UNDER_WAY: usize = 8;
+/// How many requests are here at once at most: more would wait for each other.
 const MANY: usize = 256;
 /// How long a request may wait here while the runtime stands still, more or less.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -58,8 +62,12 @@ struct State {
     at: At,
     /// Nothing can be sent on this runtime.
     impossible: bool,
-    /// The runtime's task has jobs in its hands: what came back and may lead to more, or what is about to be sent.
-    in_hand: bool,
+    /// What came back is being looked at: what it leads to is still to be asked.
+    landing: bool,
+    /// A batch is being made, and not yet under way.
+    sending: bool,
+    /// The runtime's task has looked meanwhile: an answer may have woken it that is not waited for yet.
+    looked: bool,
     /// It asks the store's own connection for nothing more.
     left: bool,
     /// The supervisor has asked the runtime to show that it moves.
@@ -151,21 +159,29 @@ impl Lane {
         if here >= MANY {
             return Pushed::NotNow(job);
         }
-        let mut tell = false;
+        let (mut tell, mut enough) = (false, None);
         // What waits or is about to be sent may be about the same record: nothing overtakes it.
-        if here < FEW && state.jobs.is_empty() && !state.in_hand {
+        if here < FEW && state.jobs.is_empty() && !state.sending {
             let flight = Flight::begin(vec![job], state.batch + 1, sends, waker);
             tell = flight.has_landed();
             state.batch = flight.batch;
             state.flights.push(flight);
         } else {
+            let ways = (Arc::clone(sends), waker.clone());
             state.jobs.push_back(job);
-            if state.has_room() {
-                tell = std::mem::take(&mut state.idle);
+            if state.may_send() {
+                if state.jobs.len() >= ENOUGH {
+                    enough = Some(ways);
+                } else {
+                    tell = std::mem::take(&mut state.idle);
+                }
             }
         }
         let watch = std::mem::take(&mut state.unwatched);
         drop(state);
+        if let Some((sends, waker)) = enough {
+            self.gather(&sends, &waker);
+        }
         if tell {
             self.told.notify_one();
         }
@@ -185,44 +201,49 @@ impl Lane {
     /// What there is to do.
     fn poll_next(&self, context: &mut Context<'_>) -> Poll<Next> {
         let mut state = self.lock();
-        (state.nudged, state.idle) = (false, false);
+        (state.nudged, state.idle, state.looked) = (false, false, state.sending);
         for at in 0..state.flights.len() {
             if let Poll::Ready(answer) = state.flights[at].poll(context) {
-                state.in_hand = true;
+                state.landing = true;
                 return Poll::Ready(Next::Land(state.flights.remove(at).jobs, answer));
             }
         }
-        if !state.jobs.is_empty() && state.has_room() {
+        if !state.jobs.is_empty() && state.may_send() {
             return Poll::Ready(Next::Gather);
         }
         state.idle = true;
         Poll::Pending
     }
 
-    /// Sends what waits, if that may be; false when this is the end.
-    fn gather(&self, sends: &Sends, waker: &Waker) -> bool {
-        loop {
-            let (jobs, batch) = {
-                let mut state = self.lock();
-                if state.jobs.is_empty() || !state.has_room() {
-                    return true;
-                }
-                state.in_hand = true;
-                state.batch += 1;
-                let count = state.jobs.len().min(BATCH);
-                (state.jobs.drain(..count).collect(), state.batch)
-            };
-            let flights = together(jobs).into_iter().map(|jobs| Flight::begin(jobs, batch, sends, waker));
-            let flights: Vec<_> = flights.collect();
+    /// Sends what waits together, if that may be.
+    fn gather(&self, sends: &Sends, waker: &Waker) {
+        let (jobs, batch) = {
             let mut state = self.lock();
-            state.in_hand = false;
-            if matches!(state.at, At::Over) {
-                drop(state);
-                self.take_over(Vec::new(), flights);
-                self.leave();
-                return false;
+            if state.jobs.is_empty() || !state.may_send() {
+                return;
             }
-            state.flights.extend(flights);
+            state.sending = true;
+            state.batch += 1;
+            let count = state.jobs.len().min(BATCH);
+            (state.jobs.drain(..count).collect(), state.batch)
+        };
+        let flights = together(jobs).into_iter().map(|jobs| Flight::begin(jobs, batch, sends, waker));
+        let flights: Vec<_> = flights.collect();
+        let mut state = self.lock();
+        state.sending = false;
+        if matches!(state.at, At::Over) {
+            // It has been ended meanwhile.
+            drop(state);
+            self.take_over(Vec::new(), flights);
+            return self.leave();
+        }
+        let landed = flights.iter().any(Flight::has_landed);
+        state.flights.extend(flights);
+        let waits = !state.jobs.is_empty() && std::mem::take(&mut state.idle);
+        let looked = std::mem::take(&mut state.looked);
+        drop(state);
+        if waits || landed || looked {
+            self.told.notify_one();
         }
     }
 
@@ -252,7 +273,7 @@ impl Lane {
             }
         };
         let mut state = self.lock();
-        state.in_hand = false;
+        state.landing = false;
         if matches!(state.at, At::Over) {
             // The supervisor has ended it meanwhile.
             drop(state);
@@ -290,10 +311,10 @@ impl Lane {
         self.queue.take_over(sent.map(Job::lost).chain(jobs).collect());
     }
 
-    /// Asks for nothing more, unless something is still being looked at.
+    /// Asks for nothing more, unless something is still in somebody's hands.
     fn leave(&self) {
         let mut state = self.lock();
-        if !state.in_hand && !std::mem::replace(&mut state.left, true) {
+        if !state.landing && !state.sending && !std::mem::replace(&mut state.left, true) {
             drop(state);
             self.queue.leave();
         }
@@ -401,18 +422,18 @@ impl Lane {
                 Poll::Ready(next) => Poll::Ready(next),
                 Poll::Pending => told.as_mut().poll(context).map(|()| Next::Look),
             });
-            let goes_on = match next.await {
-                // What has waited waits no longer for what those will ask who were just answered.
-                Next::Land(jobs, answer) => self.landed(jobs, answer) && self.gather(sends, waker),
+            match next.await {
+                Next::Land(jobs, answer) => {
+                    if !self.landed(jobs, answer) {
+                        return;
+                    }
+                }
                 Next::Gather => {
                     // Others who are about to ask do so first.
                     tokio::task::yield_now().await;
-                    self.gather(sends, waker)
+                    self.gather(sends, waker);
                 }
-                Next::Look => true,
-            };
-            if !goes_on {
-                return;
+                Next::Look => {}
             }
         }
     }
@@ -439,8 +460,11 @@ impl Lane {
 }
 
 impl State {
-    /// Whether one more batch may be under way.
-    fn has_room(&self) -> bool {
+    /// Whether one more batch may be made.
+    fn may_send(&self) -> bool {
+        if self.sending {
+            return false;
+        }
         let mut flights = self.flights.iter();
         let mut last = flights.next().map(|flight| flight.batch);
         let mut batches = usize::from(last.is_some());
@@ -456,9 +480,9 @@ struct Ends(Arc<Lane>);
 
 impl Drop for Ends {
     fn drop(&mut self) {
-        let in_hand = std::mem::take(&mut self.0.lock().in_hand);
+        let landing = std::mem::take(&mut self.0.lock().landing);
         self.0.end();
-        if in_hand {
+        if landing {
             // A panic has interrupted it.
             self.0.leave();
         }

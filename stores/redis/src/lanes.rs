@@ -216,7 +216,7 @@ mod tests {
 
     fn lane() -> Arc<Lane> {
         let settings = Settings { time_limit: Duration::from_secs(5), wait_replicas: 0, largest: usize::MAX };
-        Arc::new(Lane::new(Arc::default(), Arc::new(Scripts::new(false)), settings, Arc::default()))
+        Arc::new(Lane::new(Arc::default(), Arc::new(Scripts::new(false)), settings))
     }
 
     fn client() -> Client {

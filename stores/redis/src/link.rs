@@ -24,7 +24,7 @@ use crate::queue::{Job, Queue, Replicas};
 use crate::scripts::Scripts;
 
 /// How many such batches are under way at most: what comes meanwhile goes out together.
-pub(crate) const UNDER_WAY: usize = 2;
+const UNDER_WAY: usize = 2;
 /// How long to wait before a server is asked again that is not there or not ready.
 pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(5);
 pub(crate) const LAST_PAUSE: Duration = Duration::from_millis(250);

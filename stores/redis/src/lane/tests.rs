@@ -92,8 +92,8 @@ fn land(lane: &Lane) -> bool {
     lane.landed(jobs, answer)
 }
 
-fn gather(lane: &Lane, server: &Server) -> bool {
-    lane.gather(&server.sends(), Waker::noop())
+fn gather(lane: &Lane, server: &Server) {
+    lane.gather(&server.sends(), Waker::noop());
 }
 
 fn is_told(notify: &Notify) -> bool {
@@ -136,7 +136,9 @@ fn what_an_answer_leads_to_is_asked_here_or_over_the_stores_own() {
     let server = Server::opens(&lane);
     let _one = ask(&lane, 1);
     server.answers(asks_again());
-    assert!(land(&lane) && gather(&lane, &server));
+    assert!(land(&lane));
+    assert!(matches!(look(&lane), Poll::Ready(Next::Gather)));
+    gather(&lane, &server);
     assert!(look(&lane).is_pending(), "it is asked");
     server.answers(asks_again());
     let Poll::Ready(Next::Land(jobs, answer)) = look(&lane) else { panic!("it was answered") };
@@ -203,7 +205,41 @@ fn who_sleeps_is_told() {
     assert!(is_told(&lane.told) && is_told(&lane.watched), "it is closed");
     assert!(!lane.is_done(), "and still has something to do");
     server.answers(claimed());
-    assert!(land(&lane) && lane.is_done());
+    assert!(land(&lane) && lane.is_done(), "now it has not");
+    assert_eq!(lane.look(Instant::now(), false), Seen::Stuck, "its runtime is told, and does not end it");
+}
+
+#[test]
+fn of_a_short_limit_enough_is_left_for_another_way() {
+    let with = |millis| {
+        let settings = Settings { time_limit: Duration::from_millis(millis), ..settings() };
+        Lane::new(Arc::default(), Arc::new(Scripts::new(false)), settings).patience()
+    };
+    assert_eq!(with(5_000), (PATIENCE, SLOW));
+    assert_eq!(with(400), (Duration::from_millis(100), Duration::from_millis(100)));
+    assert_eq!(with(200), (Duration::from_millis(50), Duration::from_millis(50)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_supervisor_sleeps_while_nothing_comes_and_looks_again_then() {
+    let lane = lane();
+    let server = Server::opens(&lane);
+    let supervisor = tokio::spawn(Arc::clone(&lane).supervise());
+    for key in 1..4 {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert!(std::mem::take(&mut lane.lock().unwatched), "it sleeps");
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert!(!std::mem::replace(&mut lane.lock().unwatched, true), "and looks no more");
+        let _pending = ask(&lane, key);
+        tokio::time::sleep(PATIENCE * 3 / 4).await;
+        assert!(!lane.lock().unwatched && lane.lock().nudged, "it looks");
+        server.answers(claimed());
+        assert!(land(&lane));
+    }
+    // How long nothing is answered is looked up on the clock of the machine, which nobody has paused.
+    let _pending = ask(&lane, 4);
+    tokio::time::timeout(Duration::from_secs(100_000), supervisor).await.unwrap().unwrap();
+    assert!(lane.has_ended());
 }
 
 #[test]
@@ -222,29 +258,72 @@ fn many_at_once_go_out_together() {
     let lane = lane();
     let server = Server::opens(&lane);
     assert!(look(&lane).is_pending());
-    let _pending: Vec<_> = (0..40).map(|key| ask(&lane, key)).collect();
+    let mut pending: Vec<_> = (0..9).map(|key| ask(&lane, key)).collect();
     assert_eq!(server.asked(), [1, 1, 1, 1], "the first few by themselves");
-    assert!(!is_told(&lane.told), "the others when those are answered");
-    for left in [3, 2, 1] {
-        server.answers(claimed());
-        assert!(land(&lane) && gather(&lane, &server));
-        assert!(left != 2 || server.asked() == [1, 1], "two batches are under way");
-    }
-    assert_eq!(server.asked(), [1, 32]);
-    server.answers(claimed());
-    assert!(land(&lane) && gather(&lane, &server));
-    assert_eq!(server.asked(), [32, 4]);
-    server.answers(Value::Array(vec![Value::Int(7); 32]));
-    assert!(land(&lane) && gather(&lane, &server));
-    let _more: Vec<_> = (0..9).map(|key| ask(&lane, 50 + key)).collect();
-    assert!(!is_told(&lane.told), "it has not slept since");
+    assert!(is_told(&lane.told) && !is_told(&lane.told), "of the others the runtime's task is told once");
     assert!(matches!(look(&lane), Poll::Ready(Next::Gather)));
-    assert!(gather(&lane, &server));
-    assert_eq!(server.asked(), [4, 9]);
-    server.answers(Value::Array(vec![Value::Int(7); 4]));
-    assert!(land(&lane) && look(&lane).is_pending());
-    let _last = [ask(&lane, 70), ask(&lane, 71)];
-    assert!(is_told(&lane.told) && !is_told(&lane.told), "it slept, and is told once");
+    pending.extend((10..15).map(|key| ask(&lane, key)));
+    assert!(!is_told(&lane.told), "it does not sleep");
+    gather(&lane, &server);
+    assert_eq!(server.asked(), [1, 1, 1, 1, 10]);
+    pending.extend((20..33).map(|key| ask(&lane, key)));
+    assert_eq!(server.asked(), [1, 1, 1, 1, 10, 12], "enough of them are sent by the last one");
+    gather(&lane, &server);
+    pending.extend((40..52).map(|key| ask(&lane, key)));
+    assert_eq!(server.asked(), [1, 1, 1, 1, 10, 12, 1, 12], "eight are under way");
+    pending.extend((60..120).map(|key| ask(&lane, key)));
+    assert!(look(&lane).is_pending() && server.asked().len() == 8);
+    server.answers(claimed());
+    assert!(land(&lane));
+    assert!(matches!(look(&lane), Poll::Ready(Next::Gather)), "there is room");
+    gather(&lane, &server);
+    assert_eq!(server.asked(), [1, 1, 1, 10, 12, 1, 12, 32]);
+}
+
+/// What other threads do while a batch is made.
+fn meanwhile(lane: &Lane, server: &Server, does: impl Fn() + Send + Sync + 'static) {
+    let sends = server.sends();
+    let sends: Sends = Arc::new(move |command| {
+        does();
+        sends(command)
+    });
+    lane.gather(&sends, Waker::noop());
+}
+
+/// So many wait, and nothing is under way.
+fn waiting(lane: &Lane, server: &Server, count: u8) -> Vec<Pending> {
+    let pending = (0..4 + count).map(|key| ask(lane, key)).collect();
+    for _ in 0..4 {
+        server.answers(claimed());
+        assert!(land(lane));
+    }
+    is_told(&lane.told);
+    pending
+}
+
+#[test]
+fn nobody_sleeps_on_what_others_have_sent() {
+    let (lane, server) = (lane(), Server::default());
+    lane.opened(server.sends(), Waker::noop().clone());
+    let _pending = waiting(&lane, &server, 3);
+    let looks = Arc::clone(&lane);
+    meanwhile(&lane, &server, move || assert!(look(&looks).is_pending(), "nothing is known of it yet"));
+    assert!(is_told(&lane.told), "its answer may be there by now");
+    assert!(look(&lane).is_pending());
+    let more: Vec<_> = (20..24).map(|key| claim(&lane, key)).collect();
+    let (jobs, _more): (Vec<_>, Vec<_>) = more.into_iter().unzip();
+    let (asks, jobs) = (Arc::clone(&lane), Mutex::new(jobs));
+    let _last: Vec<_> = (30..34).map(|key| ask(&lane, key)).collect();
+    is_told(&lane.told);
+    assert!(matches!(look(&lane), Poll::Ready(Next::Gather)));
+    meanwhile(&lane, &server, move || {
+        assert!(look(&asks).is_pending());
+        for job in jobs.lock().unwrap().drain(..) {
+            assert!(matches!(asks.push(job), Pushed::Taken));
+        }
+    });
+    assert!(is_told(&lane.told), "others wait");
+    assert!(matches!(look(&lane), Poll::Ready(Next::Gather)));
 }
 
 #[test]
@@ -263,32 +342,23 @@ fn nothing_overtakes_what_waits_or_is_about_to_be_sent() {
     let release = |lane: &Lane| {
         let claim = Claim::default();
         let (token, attempt, lease) = (claim.token, claim.attempt, claim.lease);
-        let (job, pending) = job(lane, 9, Request::Release { token, attempt, lease });
+        let (job, pending) = job(lane, 4, Request::Release { token, attempt, lease });
         assert!(matches!(lane.push(job), Pushed::Taken));
         pending
     };
     for while_it_waits in [true, false] {
         let lane = lane();
         let server = Server::opens(&lane);
-        let _pending: Vec<_> = (0..4).chain([9]).map(|key| ask(&lane, key)).collect();
-        for _ in 0..4 {
-            server.answers(claimed());
-            assert!(land(&lane));
-        }
+        let _pending = waiting(&lane, &server, 5);
         let released = Mutex::new(while_it_waits.then(|| release(&lane)));
-        let sends = server.sends();
-        let meanwhile = {
-            let lane = Arc::clone(&lane);
-            Arc::new(move |command: Cmd| -> Answer {
-                released.lock().unwrap().get_or_insert_with(|| release(&lane));
-                sends(command)
-            })
-        };
-        assert!(server.asked().is_empty());
-        assert!(lane.gather(&(meanwhile as Sends), Waker::noop()));
+        let releases = Arc::clone(&lane);
+        meanwhile(&lane, &server, move || {
+            released.lock().unwrap().get_or_insert_with(|| release(&releases));
+        });
+        gather(&lane, &server);
         let commands: Vec<_> = server.0.lock().unwrap().drain(..).map(|(command, _)| command).collect();
         let scripts = Scripts::new(false);
-        let expected = [scripts.claim.call(&[9], 0, 0), scripts.sign.call(&[9], 0, 0)];
+        let expected = [scripts.claim.call(&[4], 0, 0), scripts.sign.call(&[4], 0, 0)];
         let name = |command: &Cmd| match command.args_iter().nth(1) {
             Some(redis::Arg::Simple(hash)) => hash.to_vec(),
             other => panic!("{other:?}"),
@@ -301,20 +371,11 @@ fn nothing_overtakes_what_waits_or_is_about_to_be_sent() {
 fn what_is_about_to_be_sent_is_asked_though_the_lane_ends_meanwhile() {
     let lane = lane();
     let server = Server::opens(&lane);
-    let _pending: Vec<_> = (0..6).map(|key| ask(&lane, key)).collect();
-    for _ in 0..3 {
-        server.answers(claimed());
-        assert!(land(&lane));
-    }
-    let ending = {
-        let (lane, sends) = (Arc::clone(&lane), server.sends());
-        Arc::new(move |command| {
-            lane.end();
-            sends(command)
-        })
-    };
-    assert!(!lane.gather(&(ending as Sends), Waker::noop()), "it has ended");
-    assert_eq!(lane.queue.take(9).len(), 3);
+    let _pending = waiting(&lane, &server, 3);
+    let ends = Arc::clone(&lane);
+    meanwhile(&lane, &server, move || ends.end());
+    let jobs = lane.queue.take(9);
+    assert!(jobs.len() == 3 && jobs.iter().all(|job| job.lost));
     assert!(server.is_left(), "what is not written need not be any more");
     lane.queue.leave();
     assert!(lane.queue.is_closed(), "it has left the queue, once");
@@ -324,12 +385,8 @@ fn what_is_about_to_be_sent_is_asked_though_the_lane_ends_meanwhile() {
 fn of_a_batch_that_failed_each_is_asked_alone() {
     let lane = lane();
     let server = Server::opens(&lane);
-    let _pending: Vec<_> = (0..9).map(|key| ask(&lane, key)).collect();
-    for _ in 0..4 {
-        server.answers(claimed());
-        assert!(land(&lane));
-    }
-    assert!(gather(&lane, &server));
+    let _pending = waiting(&lane, &server, 5);
+    gather(&lane, &server);
     assert_eq!(server.asked(), [5]);
     let error = redis::parse_redis_value(b"-OOM no room\r\n").unwrap();
     server.answers(error);
