@@ -66,7 +66,7 @@ struct State {
     landing: bool,
     /// A batch is being made, and not yet under way.
     sending: bool,
-    /// The runtime's task has looked meanwhile: an answer may have woken it that is not waited for yet.
+    /// The runtime's task has looked meanwhile. What has woken it may be an answer that is not waited for yet.
     looked: bool,
     /// It asks the store's own connection for nothing more.
     left: bool,
@@ -239,10 +239,9 @@ impl Lane {
         }
         let landed = flights.iter().any(Flight::has_landed);
         state.flights.extend(flights);
-        let waits = !state.jobs.is_empty() && std::mem::take(&mut state.idle);
         let looked = std::mem::take(&mut state.looked);
         drop(state);
-        if waits || landed || looked {
+        if landed || looked {
             self.told.notify_one();
         }
     }

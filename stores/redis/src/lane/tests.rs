@@ -310,20 +310,30 @@ fn nobody_sleeps_on_what_others_have_sent() {
     meanwhile(&lane, &server, move || assert!(look(&looks).is_pending(), "nothing is known of it yet"));
     assert!(is_told(&lane.told), "its answer may be there by now");
     assert!(look(&lane).is_pending());
-    let more: Vec<_> = (20..24).map(|key| claim(&lane, key)).collect();
-    let (jobs, _more): (Vec<_>, Vec<_>) = more.into_iter().unzip();
-    let (asks, jobs) = (Arc::clone(&lane), Mutex::new(jobs));
-    let _last: Vec<_> = (30..34).map(|key| ask(&lane, key)).collect();
-    is_told(&lane.told);
-    assert!(matches!(look(&lane), Poll::Ready(Next::Gather)));
+    let _more: Vec<_> = (20..24).map(|key| ask(&lane, key)).collect();
+    gather(&lane, &server);
+    assert!(is_told(&lane.told) && !is_told(&lane.told), "by who asked, and by nobody else");
+}
+
+#[test]
+fn one_at_a_time_makes_a_batch() {
+    let lane = lane();
+    let server = Server::opens(&lane);
+    let _pending = waiting(&lane, &server, 3);
+    let (jobs, _more): (Vec<_>, Vec<_>) = (20..33).map(|key| claim(&lane, key)).unzip();
+    let (other, jobs, sends) = (Arc::clone(&lane), Mutex::new(jobs), server.sends());
+    let asked = server.clone();
     meanwhile(&lane, &server, move || {
-        assert!(look(&asks).is_pending());
         for job in jobs.lock().unwrap().drain(..) {
-            assert!(matches!(asks.push(job), Pushed::Taken));
+            assert!(matches!(other.push(job), Pushed::Taken));
         }
+        other.gather(&sends, Waker::noop());
+        assert!(asked.asked().is_empty(), "what is being sent is first");
     });
-    assert!(is_told(&lane.told), "others wait");
+    assert_eq!(server.asked(), [3]);
     assert!(matches!(look(&lane), Poll::Ready(Next::Gather)));
+    gather(&lane, &server);
+    assert_eq!(server.asked(), [3, 13]);
 }
 
 #[test]
@@ -393,6 +403,10 @@ fn of_a_batch_that_failed_each_is_asked_alone() {
     assert!(land(&lane));
     let jobs = lane.queue.take(9);
     assert!(jobs.len() == 5 && jobs.iter().all(|job| job.alone && !job.lost));
+    let _one = ask(&lane, 20);
+    server.answers(redis::parse_redis_value(b"-OOM no room\r\n").unwrap());
+    assert!(land(&lane));
+    assert!(matches!(&lane.queue.take(9)[..], [job] if !job.alone && !job.lost), "it was alone");
 }
 
 #[test]
