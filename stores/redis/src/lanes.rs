@@ -81,9 +81,8 @@ impl Lanes {
         if scripts::size(&job.command) > SMALL {
             return Some(job);
         }
-        // A runtime's main function is on none of its threads: one has to be woken for it in any case.
         let Ok(runtime) = Handle::try_current() else { return Some(job) };
-        if runtime.runtime_flavor() != RuntimeFlavor::MultiThread || tokio::task::try_id().is_none() {
+        if runtime.runtime_flavor() != RuntimeFlavor::MultiThread {
             return Some(job);
         }
         let lane = match self.known(runtime.id()) {

@@ -88,10 +88,13 @@ fn a_runtime_that_asks_often_has_a_connection_until_the_store_is_gone() {
     assert_eq!(single.metrics().num_alive_tasks(), 0, "and makes none");
     let runtime = runtime();
     let no_tasks = || runtime.metrics().num_alive_tasks() == 0;
-    runtime.block_on(often(3_000));
-    until("a runtime whose main function asks makes none", no_tasks);
     ask_there(&runtime, &store, &claims(4_000)[..1]).into_iter().for_each(|asked| drop(wait(asked)));
-    until("and one that asks once makes none", no_tasks);
+    until("one that asks once makes none", no_tasks);
+    let main = self::runtime();
+    main.block_on(often(3_000));
+    until("one whose main function asks has one", || connections(&mut beside) == 2);
+    main.block_on(often(5_000));
+    drop(main);
     with_own_connection(&runtime, &store, &mut beside);
     let claims = claims(100);
     granted(&store, &claims, ask_there(&runtime, &store, &claims));
