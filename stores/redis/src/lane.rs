@@ -1,6 +1,6 @@
 //! A connection on a runtime of the application's. What is asked there goes out from there: for a task no thread is woken
-//! on the way to the server, and none on the way back. The first few requests are sent by the tasks that ask; what many ask at once
-//! is sent together.
+//! on the way to the server, and none on the way back. The first few requests are sent by those that ask; what many ask at
+//! once is sent together.
 //!
 //! It is only a shortcut, and never the last word: what fails here, and what is not answered soon because the server or the
 //! runtime stands still, is asked again over the store's own connection, on `idem-io`, which keeps time limits and connects
