@@ -1,12 +1,13 @@
 //! One command under way on a runtime of the application's.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, RedisResult, Value};
+use tokio::task::unconstrained;
 
 use crate::batch;
 use crate::queue::Job;
@@ -42,10 +43,12 @@ impl std::fmt::Debug for Flight {
 }
 
 impl Flight {
-    /// Sends one command. Its answer wakes whoever looks at it, unless it is there already.
+    /// Sends one command, however long its caller has been running: what is sent later must not overtake it. Its answer
+    /// wakes whoever looks at it, unless it is there already.
     pub(crate) fn begin(jobs: Vec<Job>, batch: u64, sends: &Sends, waker: &Waker) -> Self {
         let mut answer = sends(batch::command(&jobs));
-        let landed = match answer.as_mut().poll(&mut Context::from_waker(waker)) {
+        let sending = pin!(unconstrained(answer.as_mut()));
+        let landed = match sending.poll(&mut Context::from_waker(waker)) {
             Poll::Ready(answer) => Some(answer),
             Poll::Pending => None,
         };

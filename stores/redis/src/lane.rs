@@ -12,17 +12,16 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::FutureExt as _;
-use redis::{AsyncConnectionConfig, Client, RedisResult, Value};
+use redis::{AsyncConnectionConfig, Client, Value};
 use tokio::sync::Notify;
 
 use crate::batch::{BATCH, answers, together};
 use crate::core::Settings;
 use crate::failure::{Failure, Remedy};
 use crate::flight::{self, Flight, Sends};
-use crate::link::CONNECT;
 use crate::queue::{Job, Queue, Replicas};
 use crate::scripts::Scripts;
 
@@ -34,12 +33,6 @@ const ENOUGH: usize = 12;
 const UNDER_WAY: usize = 8;
 /// How many requests are here at once at most: more would wait for each other.
 const MANY: usize = 256;
-/// How long a request may wait here while the runtime stands still, more or less.
-const PATIENCE: Duration = Duration::from_millis(100);
-/// And for how long the server may take.
-const SLOW: Duration = Duration::from_secs(1);
-/// After so many looks that found nothing under way the next one waits for something.
-const QUIET: u32 = 20;
 
 /// One connection. Dropped or broken, it leaves what it has to the store's own.
 #[derive(Debug)]
@@ -68,6 +61,8 @@ struct State {
     sending: bool,
     /// The runtime's task has looked meanwhile. What has woken it may be an answer that is not waited for yet.
     looked: bool,
+    /// What it leaves is on its way to the store's own connection.
+    ending: bool,
     /// It asks the store's own connection for nothing more.
     left: bool,
     /// The supervisor has asked the runtime to show that it moves.
@@ -116,20 +111,13 @@ pub(crate) enum Pushed {
 /// What the runtime's task has to do.
 enum Next {
     /// These were answered.
-    Land(Vec<Job>, RedisResult<Value>),
+    Land(Vec<Job>, Value),
+    /// No answer comes any more.
+    Break,
     /// Some wait to be sent.
     Gather,
     /// To look once more.
     Look,
-}
-
-/// What the supervisor sees.
-#[derive(Debug, PartialEq, Eq)]
-enum Seen {
-    Nothing,
-    Moving,
-    Stuck,
-    Over,
 }
 
 impl Lane {
@@ -203,9 +191,14 @@ impl Lane {
         let mut state = self.lock();
         (state.nudged, state.idle, state.looked) = (false, false, state.sending);
         for at in 0..state.flights.len() {
-            if let Poll::Ready(answer) = state.flights[at].poll(context) {
-                state.landing = true;
-                return Poll::Ready(Next::Land(state.flights.remove(at).jobs, answer));
+            match state.flights[at].poll(context) {
+                Poll::Ready(Ok(answer)) => {
+                    state.landing = true;
+                    return Poll::Ready(Next::Land(state.flights.remove(at).jobs, answer));
+                }
+                // All that is under way is asked again, in its order.
+                Poll::Ready(Err(_)) => return Poll::Ready(Next::Break),
+                Poll::Pending => {}
             }
         }
         if !state.jobs.is_empty() && state.may_send() {
@@ -227,30 +220,41 @@ impl Lane {
             let count = state.jobs.len().min(BATCH);
             (state.jobs.drain(..count).collect(), state.batch)
         };
-        let flights = together(jobs).into_iter().map(|jobs| Flight::begin(jobs, batch, sends, waker));
-        let flights: Vec<_> = flights.collect();
+        let sending = Sending(self);
+        let (mut flights, mut unsent) = (Vec::new(), Vec::new());
+        for jobs in together(jobs) {
+            // Whatever has held this thread up: nothing is sent after the end.
+            if self.has_ended() {
+                unsent.extend(jobs);
+            } else {
+                flights.push(Flight::begin(jobs, batch, sends, waker));
+            }
+        }
+        std::mem::forget(sending);
         let mut state = self.lock();
         state.sending = false;
         if matches!(state.at, At::Over) {
             // It has been ended meanwhile.
             drop(state);
-            self.take_over(Vec::new(), flights);
+            self.take_over(unsent, flights);
             return self.leave();
         }
         let landed = flights.iter().any(Flight::has_landed);
         state.flights.extend(flights);
         let looked = std::mem::take(&mut state.looked);
+        // What others have asked meanwhile.
+        let more = !state.jobs.is_empty() && state.may_send() && std::mem::take(&mut state.idle);
         drop(state);
-        if landed || looked {
+        if landed || looked || more {
             self.told.notify_one();
         }
     }
 
-    /// A command was answered, or will not be; false when this is the end. What was given to the store's own connection
-    /// meanwhile is answered there.
-    fn landed(&self, jobs: Vec<Job>, answer: RedisResult<Value>) -> bool {
+    /// A command was answered; false when this is the end. What was given to the store's own connection meanwhile is answered
+    /// there.
+    fn landed(&self, jobs: Vec<Job>, answer: Value) -> bool {
         let (next, goes_on) = match answer {
-            Ok(Value::ServerError(error)) => {
+            Value::ServerError(error) => {
                 let goes_on = Failure::Server(error).remedy() != Remedy::Reconnect;
                 // It may come of one of them, and others may have been carried out.
                 let several = jobs.len() > 1;
@@ -258,17 +262,14 @@ impl Lane {
                 self.queue.take_over(jobs.collect());
                 (Vec::new(), goes_on)
             }
-            Ok(value) => {
+            value => {
                 let answers = answers(value, jobs.len(), &jobs);
-                let next = jobs
-                    .into_iter()
-                    .zip(answers)
-                    .filter_map(|(job, value)| job.answered(value, &self.scripts, Replicas::none()));
+                let next = jobs.into_iter().zip(answers).filter_map(|(job, value)| {
+                    let answered = || job.answered(value, &self.scripts, Replicas::none());
+                    // A caller that panics when it is woken has nothing to do with the others.
+                    std::panic::catch_unwind(AssertUnwindSafe(answered)).ok().flatten()
+                });
                 (next.collect(), true)
-            }
-            Err(_) => {
-                self.queue.take_over(jobs.into_iter().map(Job::lost).collect());
-                (Vec::new(), false)
             }
         };
         let mut state = self.lock();
@@ -294,11 +295,13 @@ impl Lane {
             if matches!(state.at, At::Over) {
                 return;
             }
+            state.ending = true;
             let at = std::mem::replace(&mut state.at, At::Over);
             (at, std::mem::take(&mut state.flights), std::mem::take(&mut state.jobs))
         };
         drop(at);
         self.take_over(jobs.into(), flights);
+        self.lock().ending = false;
         self.leave();
         self.told.notify_one();
         self.watched.notify_one();
@@ -313,66 +316,10 @@ impl Lane {
     /// Asks for nothing more, unless something is still in somebody's hands.
     fn leave(&self) {
         let mut state = self.lock();
-        if !state.landing && !state.sending && !std::mem::replace(&mut state.left, true) {
+        let held = state.landing || state.sending || state.ending;
+        if !held && !std::mem::replace(&mut state.left, true) {
             drop(state);
             self.queue.leave();
-        }
-    }
-
-    /// Looks whether what was asked is answered. That there is nothing is told to whoever asks next, if `last`.
-    fn look(&self, now: Instant, last: bool) -> Seen {
-        let (patience, slow) = self.patience();
-        let mut state = self.lock();
-        match state.at {
-            At::Over => return Seen::Over,
-            At::Opening if self.since + CONNECT <= now => return Seen::Stuck,
-            At::Opening => return Seen::Moving,
-            At::Open(..) => {}
-        }
-        let asked = state.jobs.front().map(|job| job.since);
-        match state.flights.iter().map(|flight| flight.since).chain(asked).min() {
-            Some(since) if since + slow <= now || state.nudged && since + patience <= now => Seen::Stuck,
-            Some(_) => {
-                state.nudged = true;
-                drop(state);
-                self.told.notify_one();
-                Seen::Moving
-            }
-            // Its runtime is not even there to end it.
-            None if state.closed => Seen::Stuck,
-            None => {
-                state.unwatched = last;
-                Seen::Nothing
-            }
-        }
-    }
-
-    /// How long a request may wait here for the runtime, and for the server. Enough is left for another way.
-    fn patience(&self) -> (Duration, Duration) {
-        let most = self.settings.time_limit / 4;
-        (PATIENCE.min(most), SLOW.min(most))
-    }
-
-    /// Waits on `idem-io`, by its clock, until this has ended, and sees to it that it does when it stands still.
-    pub(crate) async fn supervise(self: Arc<Self>) {
-        let mut quiet = 0;
-        loop {
-            tokio::time::sleep(self.patience().0 / 2).await;
-            match self.look(Instant::now(), quiet >= QUIET) {
-                Seen::Over => return,
-                Seen::Stuck => {
-                    tracing::debug!(
-                        "a runtime's own connection stands still: what it was asked goes another way"
-                    );
-                    return self.end();
-                }
-                Seen::Moving => quiet = 0,
-                Seen::Nothing if quiet >= QUIET => {
-                    self.watched.notified().await;
-                    quiet = 0;
-                }
-                Seen::Nothing => quiet += 1,
-            }
         }
     }
 
@@ -385,7 +332,8 @@ impl Lane {
             let config = AsyncConnectionConfig::new()
                 .set_connection_timeout(None)
                 .set_response_timeout(None)
-                .set_pipeline_buffer_size(UNDER_WAY * FEW);
+                // Nothing that was sent waits for room: it would be overtaken.
+                .set_pipeline_buffer_size(MANY);
             let connecting = client.get_multiplexed_async_connection_with_config(&config);
             let lane = &*ends.0;
             tokio::select! {
@@ -427,6 +375,7 @@ impl Lane {
                         return;
                     }
                 }
+                Next::Break => return,
                 Next::Gather => {
                     // Others who are about to ask do so first.
                     tokio::task::yield_now().await;
@@ -474,6 +423,18 @@ impl State {
     }
 }
 
+/// Whatever happens: others may send after it.
+struct Sending<'a>(&'a Lane);
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        self.0.lock().sending = false;
+        if self.0.has_ended() {
+            self.0.leave();
+        }
+    }
+}
+
 /// However it ends: also when the runtime does.
 struct Ends(Arc<Lane>);
 
@@ -488,5 +449,6 @@ impl Drop for Ends {
     }
 }
 
+mod supervise;
 #[cfg(test)]
 mod tests;
