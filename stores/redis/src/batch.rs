@@ -58,7 +58,7 @@ pub(crate) fn command(jobs: &[Job]) -> Cmd {
 mod tests {
     use std::collections::BTreeMap;
     use std::slice;
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use idem_runtime::Token;
     use idem_runtime::store::{Pending, Request};
@@ -129,8 +129,8 @@ mod tests {
     #[test]
     fn each_job_gets_its_part_of_an_answer() {
         let command = job(Cmd::new(), Asks::Command(oneshot::channel().0, None));
-        let settings = Settings { time_limit: Duration::from_secs(5), wait_replicas: 0, largest: usize::MAX };
-        let operation = Operation::new(Request::Get { token: Token::from_bytes([7; 32]) }, vec![7], settings);
+        let get = Request::Get { token: Token::from_bytes([7; 32]) };
+        let operation = Operation::new(get, vec![7], Settings::of_a_test());
         let (responder, _pending) = Pending::channel("redis://");
         let script = job(Cmd::new(), Asks::Request(Box::new(operation), responder, "redis://".into()));
         let one = Value::Array(vec![Value::Int(1)]);

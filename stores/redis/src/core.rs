@@ -25,6 +25,12 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
+    /// Those of a test that is not about them.
+    #[cfg(test)]
+    pub(crate) fn of_a_test() -> Self {
+        Settings { time_limit: Duration::from_secs(5), wait_replicas: 0, largest: usize::MAX }
+    }
+
     /// Until when what is asked then is answered.
     pub(crate) fn until(self, since: Instant) -> Instant {
         since + self.time_limit.min(LONG)

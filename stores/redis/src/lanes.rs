@@ -214,8 +214,7 @@ mod tests {
     }
 
     fn lane() -> Arc<Lane> {
-        let settings = Settings { time_limit: Duration::from_secs(5), wait_replicas: 0, largest: usize::MAX };
-        Arc::new(Lane::new(Arc::default(), Arc::new(Scripts::new(false)), settings))
+        Arc::new(Lane::new(Arc::default(), Arc::new(Scripts::new(false)), Settings::of_a_test()))
     }
 
     fn client() -> Client {

@@ -13,12 +13,8 @@ use crate::flight::Answer;
 use crate::operation::Operation;
 use crate::queue::Asks;
 
-fn settings() -> Settings {
-    Settings { time_limit: Duration::from_secs(5), wait_replicas: 0, largest: usize::MAX }
-}
-
 fn lane() -> Arc<Lane> {
-    Arc::new(Lane::new(Arc::default(), Arc::new(Scripts::new(false)), settings()))
+    Arc::new(Lane::new(Arc::default(), Arc::new(Scripts::new(false)), Settings::of_a_test()))
 }
 
 fn claim(lane: &Lane, key: u8) -> (Job, Pending) {
@@ -29,11 +25,11 @@ fn claim(lane: &Lane, key: u8) -> (Job, Pending) {
 
 fn job(lane: &Lane, key: u8, request: Request) -> (Job, Pending) {
     let (responder, pending) = Pending::channel("redis://");
-    let operation = Operation::new(request, vec![key], settings());
+    let operation = Operation::new(request, vec![key], Settings::of_a_test());
     let command = operation.start(&lane.scripts).unwrap();
     let asks = Asks::Request(Box::new(operation), responder, "redis://".into());
     let since = Instant::now();
-    let until = settings().until(since);
+    let until = Settings::of_a_test().until(since);
     (Job { command, asks, since, until, lost: false, alone: false, failed: None }, pending)
 }
 
@@ -91,8 +87,14 @@ fn look(lane: &Lane) -> Poll<Next> {
     lane.poll_next(&mut Context::from_waker(Waker::noop()))
 }
 
-fn land(lane: &Lane) -> bool {
+/// It takes an answer, and has it in hand.
+fn landing(lane: &Lane) -> (Vec<Job>, Value) {
     let Poll::Ready(Next::Land(jobs, answer)) = look(lane) else { panic!("nothing was answered") };
+    (jobs, answer)
+}
+
+fn land(lane: &Lane) -> bool {
+    let (jobs, answer) = landing(lane);
     lane.landed(jobs, answer)
 }
 
@@ -145,7 +147,7 @@ fn what_an_answer_leads_to_is_asked_here_or_over_the_stores_own() {
     gather(&lane, &server);
     assert!(look(&lane).is_pending(), "it is asked");
     server.answers(asks_again());
-    let Poll::Ready(Next::Land(jobs, answer)) = look(&lane) else { panic!("it was answered") };
+    let (jobs, answer) = landing(&lane);
     lane.end();
     lane.queue.leave();
     assert!(lane.queue.take(9).is_empty() && !lane.queue.is_closed(), "there is more to come");
@@ -216,7 +218,7 @@ fn who_sleeps_is_told() {
 #[test]
 fn of_a_short_limit_enough_is_left_for_another_way() {
     let with = |millis| {
-        let settings = Settings { time_limit: Duration::from_millis(millis), ..settings() };
+        let settings = Settings { time_limit: Duration::from_millis(millis), ..Settings::of_a_test() };
         Lane::new(Arc::default(), Arc::new(Scripts::new(false)), settings).patience()
     };
     assert_eq!(with(5_000), (PATIENCE, SLOW));

@@ -12,7 +12,7 @@ const LONG: Duration = Duration::from_secs(3_600);
 
 /// One that nobody answers, and that may not subscribe.
 fn hub() -> Hub {
-    let settings = Settings { time_limit: LONG, wait_replicas: 0, largest: usize::MAX };
+    let settings = Settings { time_limit: LONG, ..Settings::of_a_test() };
     let scripts = Arc::new(Scripts::new(false));
     let core = Core { way: Way::One(Arc::default(), None), scripts, settings, place: String::new() };
     let (sender, receiver) = unbounded_channel();

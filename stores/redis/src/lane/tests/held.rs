@@ -5,13 +5,6 @@ use tokio::sync::mpsc;
 
 use super::*;
 
-fn landing(lane: &Lane) -> (Vec<Job>, Value) {
-    match look(lane) {
-        Poll::Ready(Next::Land(jobs, answer)) => (jobs, answer),
-        _ => panic!("nothing was answered"),
-    }
-}
-
 #[test]
 fn the_supervisor_does_not_fall_asleep_on_what_is_in_hand() {
     let lane = lane();
