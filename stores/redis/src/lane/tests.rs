@@ -12,6 +12,7 @@ use super::*;
 use crate::flight::Answer;
 use crate::operation::Operation;
 use crate::queue::Asks;
+use crate::scripts;
 
 fn lane() -> Arc<Lane> {
     Arc::new(Lane::new(Arc::default(), Arc::new(Scripts::new(false)), Settings::of_a_test()))
@@ -396,6 +397,18 @@ fn what_is_about_to_be_sent_is_asked_though_the_lane_ends_meanwhile() {
     assert!(server.is_left(), "what is not written need not be any more");
     lane.queue.leave();
     assert!(lane.queue.is_closed(), "it has left the queue, once");
+}
+
+#[test]
+fn what_waits_is_asked_over_the_stores_own_after_what_was_sent() {
+    let lane = lane();
+    let _server = Server::opens(&lane);
+    let _pending: Vec<_> = (0..7).map(|key| ask(&lane, key)).collect();
+    lane.end();
+    let jobs = lane.queue.take(9);
+    let sent: Vec<_> = jobs.iter().map(|job| (scripts::key(&job.command).unwrap()[0], job.lost)).collect();
+    let expected = [(0, true), (1, true), (2, true), (3, true), (4, false), (5, false), (6, false)];
+    assert_eq!(sent, expected);
 }
 
 #[test]
