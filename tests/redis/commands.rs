@@ -1,9 +1,10 @@
 //! What calls cost, counted on the server: each `EVALSHA` is a round trip, and what stands beside it in the statistics
-//! was done inside of it.
+//! was done inside of it, but for a `GET` of what has ended as far as the process knows, which is one by itself.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use idem::store::{Asked, Reply, Request, Store as _};
 use idem::{RedisStore, idempotent};
 use idem_servers::Redis;
 use redis::Connection;
@@ -62,7 +63,7 @@ async fn waits_for(beside: &mut Connection, token: idem::Token) {
 
 #[tokio::test]
 async fn a_first_call_is_two_round_trips_and_a_duplicate_is_one_that_writes_nothing() {
-    let Some((_server, store, mut beside)) = start().await else { return };
+    let Some((server, store, mut beside)) = start().await else { return };
 
     for order in 1..=10 {
         charge(&store, order).await.unwrap();
@@ -70,10 +71,43 @@ async fn a_first_call_is_two_round_trips_and_a_duplicate_is_one_that_writes_noth
     let expected = [("evalsha", 20), ("get", 20), ("time", 20), ("set", 20), ("publish", 10)];
     assert_eq!(commands(&mut beside), counts(expected), "of ten first calls");
 
-    for order in 1..=10 {
-        assert_eq!(charge(&store, order).await.unwrap(), order * 100);
-    }
-    assert_eq!(commands(&mut beside), counts([("evalsha", 10), ("get", 10)]), "of ten duplicates");
+    let duplicates = async |store| {
+        for order in 1..=10 {
+            assert_eq!(charge(store, order).await.unwrap(), order * 100);
+        }
+    };
+    duplicates(&store).await;
+    assert_eq!(commands(&mut beside), counts([("get", 10)]), "of ten duplicates where the first calls were");
+
+    let other = RedisStore::connect(&server.url()).await.unwrap();
+    commands(&mut beside);
+    duplicates(&other).await;
+    assert_eq!(commands(&mut beside), counts([("evalsha", 10), ("get", 10)]), "of ten elsewhere");
+    duplicates(&other).await;
+    assert_eq!(commands(&mut beside), counts([("get", 10)]), "of ten more there");
+}
+
+#[tokio::test]
+async fn what_was_forgotten_is_a_first_call_also_where_its_end_is_known() {
+    let Some((server, store, mut beside)) = start().await else { return };
+    let other = RedisStore::connect(&server.url()).await.unwrap();
+    charge(&store, 1).await.unwrap();
+    charge(&other, 1).await.unwrap();
+    let token = idem::call("commands.charge").arg(&1_u64).token().unwrap();
+    let forget = async |store: &RedisStore| {
+        let Asked::Later(answer) = store.ask(Request::Forget { token }) else { panic!("it was not asked") };
+        assert_eq!(answer.await.unwrap(), Reply::Forgotten);
+    };
+    forget(&store).await;
+    commands(&mut beside);
+    charge(&other, 1).await.unwrap();
+    let found = commands(&mut beside);
+    assert_eq!((found["evalsha"], found["get"], found["set"]), (2, 3, 2), "one read more");
+    forget(&other).await;
+    commands(&mut beside);
+    charge(&other, 1).await.unwrap();
+    let found = commands(&mut beside);
+    assert_eq!((found["evalsha"], found["get"]), (2, 2), "who forgets it knows");
 }
 
 #[tokio::test]
@@ -114,10 +148,10 @@ async fn those_who_wait_in_one_process_share_what_waiting_costs() {
         found.remove("pubsub|channels");
         // The first time a connection for messages is made, and the server learns to look.
         if round > 0 {
-            // Each claims, and claims again when it is woken; together they subscribe, look, and look when they are
-            // told. One more is the completion.
+            // Each claims, and reads what has ended when it is woken; together they subscribe, look, and look when they
+            // are told. One more is the completion.
             let expected = [
-                ("evalsha", 2 * waiters + 2 + 1),
+                ("evalsha", waiters + 2 + 1),
                 ("get", 2 * waiters + 2 + 1),
                 // A claim that finds a result needs no time.
                 ("time", waiters + 2 + 1),

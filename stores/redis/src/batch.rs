@@ -58,6 +58,7 @@ pub(crate) fn command(jobs: &[Job]) -> Cmd {
 mod tests {
     use std::collections::BTreeMap;
     use std::slice;
+    use std::sync::Arc;
     use std::time::Instant;
 
     use idem_runtime::Token;
@@ -130,7 +131,7 @@ mod tests {
     fn each_job_gets_its_part_of_an_answer() {
         let command = job(Cmd::new(), Asks::Command(oneshot::channel().0, None));
         let get = Request::Get { token: Token::from_bytes([7; 32]) };
-        let operation = Operation::new(get, vec![7], Settings::of_a_test());
+        let operation = Operation::new(get, vec![7], Settings::of_a_test(), Arc::default());
         let (responder, _pending) = Pending::channel("redis://");
         let script = job(Cmd::new(), Asks::Request(Box::new(operation), responder, "redis://".into()));
         let one = Value::Array(vec![Value::Int(1)]);

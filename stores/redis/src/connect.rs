@@ -49,7 +49,7 @@ pub(crate) async fn open(builder: RedisStoreBuilder) -> Result<(Open, Profile), 
     let scripts = Arc::new(Scripts::new(cluster));
     let way =
         way(&builder, settings, &scripts, &name).await.map_err(|failure| failure.explain(&name, false))?;
-    let mut core = Core { way, scripts, settings, place: builder.place.clone() };
+    let mut core = Core { way, scripts, ended: Arc::default(), settings, place: builder.place.clone() };
     let servers = servers(&core).await.map_err(|failure| failure.explain(&name, false))?;
     core.settings.largest = servers.iter().map(Server::largest).min().unwrap_or(usize::MAX);
     let core = Arc::new(core);

@@ -8,6 +8,7 @@ use idem_runtime::store::{Pending, Request};
 use redis::{Cmd, Value};
 
 use crate::cluster::{Cluster, Node};
+use crate::ended::Ended;
 use crate::failure::Failure;
 use crate::lanes::Lanes;
 use crate::operation::Operation;
@@ -57,6 +58,7 @@ pub(crate) enum Way {
 pub(crate) struct Core {
     pub(crate) way: Way,
     pub(crate) scripts: Arc<Scripts>,
+    pub(crate) ended: Arc<Ended>,
     pub(crate) settings: Settings,
     /// Where, without a password.
     pub(crate) place: String,
@@ -66,7 +68,7 @@ impl Core {
     /// Starts a request about one record.
     pub(crate) fn ask(&self, request: Request, key: Vec<u8>, name: &Text) -> Pending {
         let (responder, pending) = Pending::channel(name.clone());
-        let operation = Box::new(Operation::new(request, key, self.settings));
+        let operation = Box::new(Operation::new(request, key, self.settings, Arc::clone(&self.ended)));
         match operation.start(&self.scripts) {
             Ok(command) => self.send(command, Asks::Request(operation, responder, name.clone())),
             Err(failure) => responder.answer(Err(failure.explain(name, false))),

@@ -113,6 +113,11 @@ pub(crate) fn lengths<const N: usize, const BYTES: usize>(lengths: [usize; N]) -
     bytes
 }
 
+/// Whether a record is done, as far as this format says.
+pub(crate) fn is_done(record: &[u8]) -> bool {
+    record.get(1) == Some(&3)
+}
+
 /// A lease for a script.
 pub(crate) fn lease(lease: Duration) -> u64 {
     micros(lease).min(NEVER)
@@ -177,6 +182,7 @@ mod tests {
             bytes.clear();
             record.encode(&mut bytes);
             assert_eq!((bytes[0], usize::from(bytes[1])), (1, number));
+            assert_eq!(is_done(&bytes), state == State::Done);
         }
         assert_eq!(bytes[2], kind(Kind::Error));
         assert_eq!(bytes[3] % 2, 1, "`reject` is the lowest flag");

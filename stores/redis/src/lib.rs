@@ -36,6 +36,7 @@ mod batch;
 mod cluster;
 mod connect;
 mod core;
+mod ended;
 mod failure;
 mod flight;
 mod lane;

@@ -1,9 +1,12 @@
 //! One request on its way: what is asked of the server, and what its answers mean.
 //!
 //! What happens on every call is decided by a script, in one round trip: a claim that finds nothing, and the running
-//! attempt's own `complete`, `release`, `renew` and `interrupt`. In every other case the script changes nothing and gives
+//! attempt's own `complete`, `release`, `renew` and `interrupt`. A claim of what has ended, as far as it is known here, is a
+//! plain `GET`. In every other case the script changes nothing and gives
 //! the record as it is, and when; the protocol's own transitions decide. If they change the record, one more script
 //! writes it, provided that it is still what it was.
+
+use std::sync::Arc;
 
 use idem_runtime::store::protocol::{self, Change};
 use idem_runtime::store::{Grant, Record, Reply, Request, State};
@@ -11,9 +14,10 @@ use idem_runtime::{LeaseTime, Now, Timestamp};
 use redis::{Cmd, Value};
 
 use crate::core::Settings;
+use crate::ended::Ended;
 use crate::failure::Failure;
 use crate::layout::{self, HEAD, Retention};
-use crate::scripts::Scripts;
+use crate::scripts::{self, Scripts};
 
 /// One request, and how far it has come.
 #[derive(Debug)]
@@ -21,6 +25,9 @@ pub(crate) struct Operation {
     pub(crate) request: Request,
     key: Box<[u8]>,
     settings: Settings,
+    ended: Arc<Ended>,
+    /// The record is only read: it should be done.
+    reads: bool,
     /// What the caller is told once what was decided here is written.
     decided: Option<Reply>,
 }
@@ -34,8 +41,9 @@ pub(crate) enum Next {
 
 impl Operation {
     /// A request about one record.
-    pub(crate) fn new(request: Request, key: Vec<u8>, settings: Settings) -> Self {
-        Operation { request, key: key.into(), settings, decided: None }
+    pub(crate) fn new(request: Request, key: Vec<u8>, settings: Settings, ended: Arc<Ended>) -> Self {
+        let reads = matches!(&request, Request::Claim(claim) if ended.has(claim.token));
+        Operation { request, key: key.into(), settings, ended, reads, decided: None }
     }
 
     pub(crate) fn key(&self) -> &[u8] {
@@ -57,6 +65,7 @@ impl Operation {
     fn first(&self, scripts: &Scripts) -> Cmd {
         let key = &self.key;
         match &self.request {
+            Request::Claim(_) if self.reads => scripts::read(key),
             Request::Claim(claim) => {
                 let template = layout::template(claim);
                 let mut command = scripts.claim.call(key, 4, template.len() + 60);
@@ -94,6 +103,12 @@ impl Operation {
 
     /// What an answer of the server leads to.
     pub(crate) fn answered(&mut self, value: Value, scripts: &Scripts) -> Result<Next, Failure> {
+        if std::mem::take(&mut self.reads)
+            && !matches!(&value, Value::BulkString(found) if layout::is_done(found))
+        {
+            self.remember(false);
+            return self.start(scripts).map(Next::Ask);
+        }
         match value {
             Value::Int(now) => Ok(Next::Answer(self.written(now.unsigned_abs()))),
             // It is done, and the time does not matter.
@@ -107,8 +122,18 @@ impl Operation {
         }
     }
 
+    /// Whether the record has ended is known now.
+    fn remember(&self, ended: bool) {
+        match self.request.token() {
+            Some(token) if ended => self.ended.remember(token),
+            Some(token) => self.ended.forget(token),
+            None => {}
+        }
+    }
+
     /// A script has written what was asked of it.
     fn written(&mut self, now: u64) -> Reply {
+        self.remember(matches!(self.request, Request::Complete(_)));
         if let Some(decided) = self.decided.take() {
             return decided;
         }
@@ -129,6 +154,7 @@ impl Operation {
         if record.as_ref().is_some_and(|record| record.head.state == State::Done) {
             // What is done is there until the server removes its key, which it does by whole milliseconds.
             now.wall = Timestamp::from_micros(0);
+            self.remember(true);
         }
         let view = record.as_ref().map(Record::view);
         let decision = protocol::decide(view, &self.request, &now, || micros);

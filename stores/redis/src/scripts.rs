@@ -2,6 +2,8 @@
 //!
 //! Each does one operation for every key that it is given, so that what many callers ask at the same time is one command:
 //! half of what a short script costs the server is its beginning. It returns an array with an answer for each key.
+//!
+//! What is only read needs none: that is a `GET`, and a `MGET` of many.
 
 use redis::Cmd;
 
@@ -81,6 +83,13 @@ impl Scripts {
     }
 }
 
+/// The command that only reads.
+pub(crate) fn read(key: &[u8]) -> Cmd {
+    let mut command = Cmd::with_capacity(2, 3 + key.len());
+    command.arg(GET).arg(key);
+    command
+}
+
 /// The parts of a command, as bytes.
 fn parts(command: &Cmd) -> impl Iterator<Item = &[u8]> {
     command.args_iter().map(|part| match part {
@@ -89,25 +98,34 @@ fn parts(command: &Cmd) -> impl Iterator<Item = &[u8]> {
     })
 }
 
+/// Reads one.
+const GET: &[u8] = b"GET";
 /// Where a command that calls a script has its key; its arguments follow.
 const KEY: usize = 3;
 /// How many of the arguments are for all keys, if there are any.
 const COMMON: usize = 2;
 
-/// The key of a command that calls a script.
+/// The key of a command that calls a script, or reads.
 pub(crate) fn key(command: &Cmd) -> Option<&[u8]> {
     let mut parts = parts(command);
-    let name = parts.next()?;
-    parts.nth(KEY - 1).filter(|_| name == b"EVALSHA" || name == b"EVAL")
+    match parts.next()? {
+        GET => parts.next(),
+        b"EVALSHA" | b"EVAL" => parts.nth(KEY - 1),
+        _ => None,
+    }
 }
 
-/// Whether these commands call the same script with the same common arguments, so that they can be one. No key may be there
-/// twice.
+/// Whether these commands call the same script with the same common arguments, or read, so that they can be one. No key may
+/// be there twice.
 pub(crate) fn same(one: &Cmd, other: &Cmd) -> bool {
     fn shared(command: &Cmd) -> impl Iterator<Item = &[u8]> {
         parts(command).take(2).chain(parts(command).skip(KEY + 1).take(COMMON))
     }
-    parts(one).next() == Some(b"EVALSHA") && shared(one).eq(shared(other))
+    match (parts(one).next(), parts(other).next()) {
+        (Some(GET), Some(GET)) => true,
+        (Some(b"EVALSHA"), _) => shared(one).eq(shared(other)),
+        _ => false,
+    }
 }
 
 /// How many bytes a command has, without what stands between its parts.
@@ -115,11 +133,18 @@ pub(crate) fn size(command: &Cmd) -> usize {
     parts(command).map(<[u8]>::len).sum()
 }
 
-/// Calls of the same script as one.
+/// Calls of the same script as one, or what reads.
 pub(crate) fn joined<'a>(commands: impl ExactSizeIterator<Item = &'a Cmd> + Clone) -> Cmd {
     let size = commands.clone().map(size).sum::<usize>() + 32 * commands.len();
     let mut joined = Cmd::with_capacity(8 * commands.len(), size);
     let Some(first) = commands.clone().next() else { return joined };
+    if parts(first).next() == Some(GET) {
+        joined.arg("MGET");
+        for key in commands.filter_map(key) {
+            joined.arg(key);
+        }
+        return joined;
+    }
     for part in parts(first).take(KEY - 1) {
         joined.arg(part);
     }

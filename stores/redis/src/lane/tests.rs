@@ -26,7 +26,7 @@ fn claim(lane: &Lane, key: u8) -> (Job, Pending) {
 
 fn job(lane: &Lane, key: u8, request: Request) -> (Job, Pending) {
     let (responder, pending) = Pending::channel("redis://");
-    let operation = Operation::new(request, vec![key], Settings::of_a_test());
+    let operation = Operation::new(request, vec![key], Settings::of_a_test(), Arc::default());
     let command = operation.start(&lane.scripts).unwrap();
     let asks = Asks::Request(Box::new(operation), responder, "redis://".into());
     let since = Instant::now();

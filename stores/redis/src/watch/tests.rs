@@ -14,7 +14,8 @@ const LONG: Duration = Duration::from_secs(3_600);
 fn hub() -> Hub {
     let settings = Settings { time_limit: LONG, ..Settings::of_a_test() };
     let scripts = Arc::new(Scripts::new(false));
-    let core = Core { way: Way::One(Arc::default(), None), scripts, settings, place: String::new() };
+    let (way, place) = (Way::One(Arc::default(), None), String::new());
+    let core = Core { way, scripts, ended: Arc::default(), settings, place };
     let (sender, receiver) = unbounded_channel();
     let servers = Servers::One(redis::Client::open("redis://a").unwrap());
     let mut hub = Hub::new(Arc::new(core), servers, "redis://a".into(), sender.downgrade(), receiver);
