@@ -2,7 +2,7 @@
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use redis::aio::MultiplexedConnection;
@@ -10,6 +10,7 @@ use redis::{Cmd, RedisResult, Value};
 use tokio::task::unconstrained;
 
 use crate::batch;
+use crate::drive::Driver;
 use crate::queue::Job;
 
 /// Sends a command, and waits for its answer.
@@ -22,6 +23,13 @@ pub(crate) fn sends(connection: MultiplexedConnection) -> Sends {
         let mut connection = connection.clone();
         Box::pin(async move { connection.send_packed_command(&command).await })
     })
+}
+
+/// Where commands go out, and their answers come back.
+#[derive(Clone)]
+pub(crate) struct Way {
+    pub(crate) sends: Sends,
+    pub(crate) driver: Arc<Driver>,
 }
 
 /// One command, and those that it asks for.
@@ -44,11 +52,11 @@ impl std::fmt::Debug for Flight {
 
 impl Flight {
     /// Sends one command, however long its caller has been running: what is sent later must not overtake it. Its answer
-    /// wakes whoever looks at it, unless it is there already.
-    pub(crate) fn begin(jobs: Vec<Job>, batch: u64, sends: &Sends, waker: &Waker) -> Self {
-        let mut answer = sends(batch::command(&jobs));
+    /// wakes the runtime's task, unless it is there already.
+    pub(crate) fn begin(jobs: Vec<Job>, batch: u64, way: &Way) -> Self {
+        let mut answer = (way.sends)(batch::command(&jobs));
         let sending = pin!(unconstrained(answer.as_mut()));
-        let landed = match sending.poll(&mut Context::from_waker(waker)) {
+        let landed = match sending.poll(&mut Context::from_waker(way.driver.waker())) {
             Poll::Ready(answer) => Some(answer),
             Poll::Pending => None,
         };

@@ -11,7 +11,7 @@ use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use futures_util::FutureExt as _;
@@ -20,8 +20,9 @@ use tokio::sync::Notify;
 
 use crate::batch::{BATCH, answers, together};
 use crate::core::Settings;
+use crate::drive::{self, Driver};
 use crate::failure::{Failure, Remedy};
-use crate::flight::{self, Flight, Sends};
+use crate::flight::{self, Flight, Way};
 use crate::queue::{Job, Queue, Replicas};
 use crate::scripts::Scripts;
 
@@ -84,8 +85,8 @@ struct State {
 enum At {
     #[default]
     Opening,
-    /// Commands go out this way, and the task that looks at the answers is woken by this.
-    Open(Sends, Waker),
+    /// Commands go out this way.
+    Open(Way),
     Over,
 }
 
@@ -138,28 +139,28 @@ impl Lane {
     /// leaves it to the runtime's task, which sends them together.
     pub(crate) fn push(&self, job: Job) -> Pushed {
         let mut state = self.lock();
-        let (sends, waker) = match &state.at {
+        let way = match &state.at {
             At::Opening => return Pushed::NotNow(job),
             At::Over => return Pushed::Over(job),
-            At::Open(sends, waker) => (sends, waker),
+            At::Open(way) => way.clone(),
         };
         let here = state.jobs.len() + state.flights.iter().map(|flight| flight.jobs.len()).sum::<usize>();
         if here >= MANY {
             return Pushed::NotNow(job);
         }
-        let (mut tell, mut enough) = (false, None);
+        let (mut tell, mut enough, mut turn) = (false, false, None);
         // What waits or is about to be sent may be about the same record: nothing overtakes it.
         if here < FEW && state.jobs.is_empty() && !state.sending {
-            let flight = Flight::begin(vec![job], state.batch + 1, sends, waker);
+            turn = way.driver.hold();
+            let flight = Flight::begin(vec![job], state.batch + 1, &way);
             tell = flight.has_landed();
             state.batch = flight.batch;
             state.flights.push(flight);
         } else {
-            let ways = (Arc::clone(sends), waker.clone());
             state.jobs.push_back(job);
             if state.may_send() {
                 if state.jobs.len() >= ENOUGH {
-                    enough = Some(ways);
+                    enough = true;
                 } else {
                     tell = std::mem::take(&mut state.idle);
                 }
@@ -167,8 +168,11 @@ impl Lane {
         }
         let watch = std::mem::take(&mut state.unwatched);
         drop(state);
-        if let Some((sends, waker)) = enough {
-            self.gather(&sends, &waker);
+        if let Some(turn) = turn.take() {
+            turn.work();
+        }
+        if enough {
+            self.gather(&way);
         }
         if tell {
             self.told.notify_one();
@@ -186,12 +190,29 @@ impl Lane {
         self.watched.notify_one();
     }
 
+    /// Works, unless somebody else does, who wakes the runtime's task for what comes of it.
+    fn poll_work(&self, driver: &Driver) -> Poll<Next> {
+        let Some(turn) = driver.hold() else { return self.poll_next(driver) };
+        loop {
+            turn.work();
+            if let Poll::Ready(next) = self.poll_next(driver) {
+                turn.pause();
+                return Poll::Ready(next);
+            }
+            // The answers that have come ring, too.
+            if !turn.is_woken() {
+                return Poll::Pending;
+            }
+        }
+    }
+
     /// What there is to do.
-    fn poll_next(&self, context: &mut Context<'_>) -> Poll<Next> {
+    fn poll_next(&self, driver: &Driver) -> Poll<Next> {
+        let mut context = Context::from_waker(driver.waker());
         let mut state = self.lock();
         (state.nudged, state.idle, state.looked) = (false, false, state.sending);
         for at in 0..state.flights.len() {
-            match state.flights[at].poll(context) {
+            match state.flights[at].poll(&mut context) {
                 Poll::Ready(Ok(answer)) => {
                     state.landing = true;
                     return Poll::Ready(Next::Land(state.flights.remove(at).jobs, answer));
@@ -209,7 +230,7 @@ impl Lane {
     }
 
     /// Sends what waits together, if that may be.
-    fn gather(&self, sends: &Sends, waker: &Waker) {
+    fn gather(&self, way: &Way) {
         let (jobs, batch) = {
             let mut state = self.lock();
             if state.jobs.is_empty() || !state.may_send() {
@@ -221,14 +242,18 @@ impl Lane {
             (state.jobs.drain(..count).collect(), state.batch)
         };
         let sending = Sending(self);
+        let turn = way.driver.hold();
         let (mut flights, mut unsent) = (Vec::new(), Vec::new());
         for jobs in together(jobs) {
             // Whatever has held this thread up: nothing is sent after the end.
             if self.has_ended() {
                 unsent.extend(jobs);
             } else {
-                flights.push(Flight::begin(jobs, batch, sends, waker));
+                flights.push(Flight::begin(jobs, batch, way));
             }
+        }
+        if let Some(turn) = turn {
+            turn.work();
         }
         std::mem::forget(sending);
         let mut state = self.lock();
@@ -334,16 +359,16 @@ impl Lane {
                 .set_response_timeout(None)
                 // Nothing that was sent waits for room: it would be overtaken.
                 .set_pipeline_buffer_size(MANY);
-            let connecting = client.get_multiplexed_async_connection_with_config(&config);
+            let connecting = drive::connect(&client, config);
             let lane = &*ends.0;
             tokio::select! {
                 // Nothing says beforehand that a runtime can do no I/O.
                 connected = AssertUnwindSafe(connecting).catch_unwind() => match connected {
-                    Ok(Ok(connection)) => {
-                        let waker = poll_fn(|context| Poll::Ready(context.waker().clone())).await;
-                        let sends = flight::sends(connection);
-                        lane.opened(Arc::clone(&sends), waker.clone());
-                        lane.answer(&sends, &waker).await;
+                    Ok(Ok((connection, work))) => {
+                        let task = poll_fn(|context| Poll::Ready(context.waker().clone())).await;
+                        let way = Way { sends: flight::sends(connection), driver: Driver::new(work, task) };
+                        lane.opened(way.clone());
+                        lane.answer(&way).await;
                     }
                     Ok(Err(error)) => tracing::debug!(%error, "a runtime gets no connection of its own"),
                     Err(_) => lane.lock().impossible = true,
@@ -354,18 +379,18 @@ impl Lane {
         }
     }
 
-    fn opened(&self, sends: Sends, waker: Waker) {
+    fn opened(&self, way: Way) {
         let mut state = self.lock();
         if matches!(state.at, At::Opening) {
-            state.at = At::Open(sends, waker);
+            state.at = At::Open(way);
         }
     }
 
     /// Answers what was asked, until the end.
-    async fn answer(&self, sends: &Sends, waker: &Waker) {
+    async fn answer(&self, way: &Way) {
         while !self.is_done() {
             let mut told = pin!(self.told.notified());
-            let next = poll_fn(|context| match self.poll_next(context) {
+            let next = poll_fn(|context| match self.poll_work(&way.driver) {
                 Poll::Ready(next) => Poll::Ready(next),
                 Poll::Pending => told.as_mut().poll(context).map(|()| Next::Look),
             });
@@ -379,7 +404,7 @@ impl Lane {
                 Next::Gather => {
                     // Others who are about to ask do so first.
                     tokio::task::yield_now().await;
-                    self.gather(sends, waker);
+                    self.gather(way);
                 }
                 Next::Look => {}
             }

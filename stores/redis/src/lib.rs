@@ -36,6 +36,7 @@ mod batch;
 mod cluster;
 mod connect;
 mod core;
+mod drive;
 mod ended;
 mod failure;
 mod flight;

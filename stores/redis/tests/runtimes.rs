@@ -9,7 +9,7 @@ use common::*;
 use idem_redis::RedisStore;
 use idem_runtime::store::{Asked, Claim, Fault, Reply, Request, State, Store};
 use idem_servers::Redis;
-use redis::Connection;
+use redis::{Client, Connection, TlsCertificates};
 use tokio::runtime::{Builder, Runtime};
 
 /// A runtime whose only thread is easily held up.
@@ -101,6 +101,32 @@ fn a_runtime_that_asks_often_has_a_connection_until_the_store_is_gone() {
     assert_eq!(connections(&mut beside), 2);
     drop(store);
     until("the connections are closed", || connections(&mut beside) == 0);
+}
+
+#[test]
+fn a_runtime_has_a_connection_over_a_unix_socket_and_with_tls_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let [certificate, key] = [("certificate", made.cert.pem()), ("key", made.signing_key.serialize_pem())]
+        .map(|(name, text)| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.to_str().unwrap().to_owned()
+        });
+    let settings =
+        [("tls-cert-file", &*certificate), ("tls-key-file", &key), ("tls-ca-cert-file", &certificate)];
+    let Some(server) = Redis::start_with(&settings) else { return };
+    let mut beside = server.connection();
+    let trusted = TlsCertificates { client_tls: None, root_cert: Some(made.cert.pem().into_bytes()) };
+    let with_tls = Client::build_with_tls(server.tls_url(), trusted).unwrap();
+    let mut is_answered = |store: RedisStore, from| {
+        let runtime = runtime();
+        with_own_connection(&runtime, &store, &mut beside);
+        let claims = claims(from);
+        granted(&store, &claims, ask_there(&runtime, &store, &claims));
+    };
+    is_answered(open(&format!("redis+unix://{}", server.socket().display())), 100);
+    is_answered(RedisStore::builder(with_tls).connect_blocking().unwrap(), 200);
 }
 
 #[test]

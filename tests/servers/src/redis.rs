@@ -32,7 +32,8 @@ impl Redis {
         Redis::start_with(&[])
     }
 
-    /// With lines of its configuration: `("appendonly", "yes")`, `("replicaof", "127.0.0.1 20001")`.
+    /// With lines of its configuration: `("appendonly", "yes")`, `("replicaof", "127.0.0.1 20001")`. With `tls-cert-file` and
+    /// `tls-key-file` it speaks TLS, too: see [`Redis::tls_url`].
     ///
     /// # Panics
     /// If it does not start with them; what it said is in the message.
@@ -52,6 +53,10 @@ impl Redis {
             bus.number,
             place = place.display(),
         );
+        if settings.iter().any(|(name, _)| *name == "tls-cert-file") {
+            // Only the nodes of a cluster need the other one.
+            writeln!(lines, "tls-port {}\ntls-auth-clients no", bus.number).expect("a text takes more");
+        }
         for (name, value) in settings {
             writeln!(lines, "{name} {value}").expect("a text takes more");
         }
@@ -64,6 +69,12 @@ impl Redis {
     #[must_use]
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port.number)
+    }
+
+    /// `rediss://localhost:PORT`, if it has a certificate.
+    #[must_use]
+    pub fn tls_url(&self) -> String {
+        format!("rediss://localhost:{}", self.bus.number)
     }
 
     /// Its port at 127.0.0.1.

@@ -31,7 +31,7 @@ impl Lane {
             At::Over => return Seen::Over,
             At::Opening if self.since + CONNECT <= now => return Seen::Stuck,
             At::Opening => return Seen::Moving,
-            At::Open(_, waker) => waker.clone(),
+            At::Open(way) => way.driver.task().clone(),
         };
         let asked = state.jobs.front().map(|job| job.since);
         match state.flights.iter().map(|flight| flight.since).chain(asked).min() {

@@ -1,7 +1,7 @@
 mod held;
 
 use std::pin::Pin;
-use std::task::Wake;
+use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use idem_runtime::store::{Claim, Pending, Reply, Request};
@@ -9,7 +9,7 @@ use redis::{Cmd, RedisResult};
 
 use super::supervise::{PATIENCE, SLOW, Seen};
 use super::*;
-use crate::flight::Answer;
+use crate::flight::{Answer, Sends};
 use crate::operation::Operation;
 use crate::queue::Asks;
 use crate::scripts;
@@ -40,6 +40,11 @@ fn ask(lane: &Lane, key: u8) -> Pending {
     pending
 }
 
+/// A way whose work nobody has to do.
+fn way(sends: Sends) -> Way {
+    Way { sends, driver: Driver::new(None, Waker::noop().clone()) }
+}
+
 /// What was asked, and where it is answered.
 type Asked = (Cmd, oneshot::Sender<RedisResult<Value>>);
 
@@ -59,7 +64,7 @@ impl Server {
 
     fn opens(lane: &Lane) -> Self {
         let server = Server::default();
-        lane.opened(server.sends(), Waker::noop().clone());
+        lane.opened(way(server.sends()));
         server
     }
 
@@ -85,7 +90,7 @@ impl Server {
 
 /// The runtime's task looks once.
 fn look(lane: &Lane) -> Poll<Next> {
-    lane.poll_next(&mut Context::from_waker(Waker::noop()))
+    lane.poll_next(&Driver::new(None, Waker::noop().clone()))
 }
 
 /// It takes an answer, and has it in hand.
@@ -100,7 +105,7 @@ fn land(lane: &Lane) -> bool {
 }
 
 fn gather(lane: &Lane, server: &Server) {
-    lane.gather(&server.sends(), Waker::noop());
+    lane.gather(&way(server.sends()));
 }
 
 fn is_told(notify: &Notify) -> bool {
@@ -253,7 +258,7 @@ async fn the_supervisor_sleeps_while_nothing_comes_and_looks_again_then() {
 fn what_fails_at_once_is_looked_at_like_what_fails_later() {
     let lane = lane();
     let broken = |_| -> Answer { Box::pin(async { Err(std::io::Error::other("broken").into()) }) };
-    lane.opened(Arc::new(broken), Waker::noop().clone());
+    lane.opened(way(Arc::new(broken)));
     let _one = ask(&lane, 1);
     assert!(is_told(&lane.told));
     assert!(matches!(look(&lane), Poll::Ready(Next::Break)));
@@ -291,11 +296,10 @@ fn many_at_once_go_out_together() {
 /// What other threads do while a batch is made.
 fn meanwhile(lane: &Lane, server: &Server, does: impl Fn() + Send + Sync + 'static) {
     let sends = server.sends();
-    let sends: Sends = Arc::new(move |command| {
+    lane.gather(&way(Arc::new(move |command| {
         does();
         sends(command)
-    });
-    lane.gather(&sends, Waker::noop());
+    })));
 }
 
 /// So many wait, and nothing is under way.
@@ -312,7 +316,7 @@ fn waiting(lane: &Lane, server: &Server, count: u8) -> Vec<Pending> {
 #[test]
 fn nobody_sleeps_on_what_others_have_sent() {
     let (lane, server) = (lane(), Server::default());
-    lane.opened(server.sends(), Waker::noop().clone());
+    lane.opened(way(server.sends()));
     let _pending = waiting(&lane, &server, 3);
     let looks = Arc::clone(&lane);
     meanwhile(&lane, &server, move || assert!(look(&looks).is_pending(), "nothing is known of it yet"));
@@ -335,7 +339,7 @@ fn one_at_a_time_makes_a_batch() {
         for job in jobs.lock().unwrap().drain(..) {
             assert!(matches!(other.push(job), Pushed::Taken));
         }
-        other.gather(&sends, Waker::noop());
+        other.gather(&way(Arc::clone(&sends)));
         assert!(asked.asked().is_empty(), "what is being sent is first");
     });
     assert_eq!(server.asked(), [3]);

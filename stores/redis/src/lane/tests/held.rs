@@ -31,7 +31,7 @@ fn a_look_wakes_a_task_that_lets_others_run_first() {
         }
     }
     let (lane, server, woken) = (lane(), Server::default(), Arc::new(Woken(Mutex::new(false))));
-    lane.opened(server.sends(), Waker::from(Arc::clone(&woken)));
+    lane.opened(Way { sends: server.sends(), driver: Driver::new(None, Waker::from(Arc::clone(&woken))) });
     let _one = ask(&lane, 1);
     assert_eq!(lane.look(Instant::now(), false), Seen::Moving);
     assert!(*woken.0.lock().unwrap());
@@ -61,7 +61,7 @@ fn channel(lane: &Lane) -> mpsc::Receiver<Cmd> {
             std::future::pending().await
         })
     };
-    lane.opened(Arc::new(sends), Waker::noop().clone());
+    lane.opened(way(Arc::new(sends)));
     receiver
 }
 
@@ -109,7 +109,7 @@ fn the_queue_is_left_after_all_was_given_to_it() {
             answer.await
         })
     };
-    lane.opened(Arc::new(sends), Waker::noop().clone());
+    lane.opened(way(Arc::new(sends)));
     let (_one, _two) = (ask(&lane, 1), ask(&lane, 2));
     server.answers(claimed());
     let (jobs, answer) = landing(&lane);
