@@ -69,6 +69,10 @@ fn main() -> ExitCode {
                 postgres::child(&arguments.next().expect("a URL"));
                 return ExitCode::SUCCESS;
             }
+            redis_others::CHILD => {
+                redis_others::child(&arguments.next().expect("a URL"));
+                return ExitCode::SUCCESS;
+            }
             device::CHILD => {
                 device::child(&arguments.next().expect("what it answers"));
                 return ExitCode::SUCCESS;

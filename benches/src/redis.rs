@@ -4,7 +4,6 @@
 use std::hint::black_box;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
 use idem::{RedisStore, idempotent};
 use idem_servers::Redis;
@@ -33,12 +32,16 @@ fn store() -> &'static RedisStore {
     STORE.get().expect("connected before the first call")
 }
 
+pub fn connect(url: &str) {
+    STORE.set(RedisStore::connect_blocking(url).expect("connected")).expect("once");
+}
+
 #[idempotent(name = "orders.charge", store = store())]
 async fn charge(order: u64, who: &str) -> Result<u64, idem::Error> {
     Ok(receipt(order, who))
 }
 
-async fn call(index: usize) {
+pub async fn call(index: usize) {
     let (order, who) = arguments(index);
     black_box(charge(order, who).await.expect("charged"));
 }
@@ -82,7 +85,7 @@ fn by_hand() -> MultiplexedConnection {
 
 /// What is measured.
 #[derive(Clone, Copy)]
-pub enum Work {
+enum Work {
     First,
     FirstByHand,
     Duplicate,
@@ -139,13 +142,6 @@ impl Callers {
     }
 }
 
-/// What so many operations take.
-pub fn seconds(runtime: &Runtime, work: Work, callers: Callers, operations: usize) -> f64 {
-    let began = Instant::now();
-    callers.make(runtime, work, operations);
-    began.elapsed().as_secs_f64()
-}
-
 fn next() -> usize {
     NEXT.fetch_add(1, Ordering::Relaxed) as usize
 }
@@ -154,7 +150,7 @@ pub fn rows() -> Vec<Row> {
     let Some(server) = Redis::start() else { return Vec::new() };
     // As `#[tokio::main]` makes it.
     let runtime = Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    STORE.set(RedisStore::connect_blocking(&server.url()).expect("connected")).expect("once");
+    connect(&server.url());
     let client = redis::Client::open(server.url()).expect("a URL");
     let connection = runtime.block_on(client.get_multiplexed_async_connection()).expect("connected");
     BY_HAND.set(connection).expect("once");
@@ -211,7 +207,7 @@ pub fn rows() -> Vec<Row> {
         // Calls per second: the inverse of the times.
         rows.push(row.ratio(times.ratio(1, 0)).at_least(0.5));
     }
-    rows.extend(redis_others::rows(&runtime, &server.url()));
+    rows.extend(redis_others::rows(&server.url()));
     rows.push(waiting::row("Redis", &format!("{}?namespace=waiting", server.url())));
     rows.extend(redis_space::rows(&runtime));
     rows

@@ -1,17 +1,27 @@
-//! What others do on Redis, each a program of its own, beside idem in the same run.
+//! What others do on Redis, each a program of its own, and idem, also one of its own, in turns.
 
+use std::ops::Range;
 use std::process::Command;
+use std::time::Instant;
 
-use serde_json::Value;
-use tokio::runtime::Runtime;
+use serde_json::{Map, Value};
+use tokio::runtime::{Builder, Runtime};
 
 use crate::measure::Times;
-use crate::redis::{Callers, Work, seconds};
+use crate::redis::{Callers, call, connect, tasks};
 use crate::table::{Row, time};
 
+/// The argument with which the program starts itself as the one that calls.
+pub const CHILD: &str = "call-on-redis";
 /// How many calls each program makes.
 const CALLS: usize = 1_000;
+const MANY: usize = 50;
 const ROUNDS: usize = 9;
+
+/// Who calls, as rows say it, and what the names of the numbers that the programs print end with.
+const MAIN: (&str, &str) = ("of the main function", "_of_main");
+const TASK: (&str, &str) = ("of a task", "");
+const TASKS: (&str, &str) = ("of 50 tasks", "_of_50");
 
 /// A program that prints what a first call and a duplicate take, and what its rows are held to.
 struct Other {
@@ -21,9 +31,8 @@ struct Other {
     how: &'static str,
     /// What it takes relative to idem: a first call, a duplicate.
     at_least: [f64; 2],
-    /// Who calls, and what the numbers that it prints end with. Its function and its client share a thread, as idem's do
-    /// where a task calls.
-    callers: &'static [(&'static str, Callers, &'static str)],
+    /// Who calls. Where it does not say, its function and its client share a thread, as idem's do where a task calls.
+    callers: &'static [(&'static str, &'static str)],
     /// How many of the numbers that it prints make a nanosecond.
     unit: f64,
 }
@@ -34,11 +43,7 @@ const OTHERS: [Other; 3] = [
         variable: "IDEM_BESIDE_IDEMPOTENT",
         how: "the program of benches/others/idempotent, built with `cargo build --release --ignore-rust-version`",
         at_least: [1.0, 1.0],
-        callers: &[
-            ("of the main function", Callers::Main, "_of_main"),
-            ("of a task", Callers::Tasks(1), ""),
-            ("of 50 tasks", Callers::Tasks(50), "_of_50"),
-        ],
+        callers: &[MAIN, TASK, TASKS],
         unit: 1.0,
     },
     Other {
@@ -46,7 +51,7 @@ const OTHERS: [Other; 3] = [
         variable: "IDEM_POWERTOOLS_PYTHON",
         how: "a Python with `aws-lambda-powertools[redis]` and `boto3`",
         at_least: [1.6, 4.0],
-        callers: &[("of a task", Callers::Tasks(1), "")],
+        callers: &[TASK],
         unit: 1e3,
     },
     Other {
@@ -54,7 +59,7 @@ const OTHERS: [Other; 3] = [
         variable: "IDEM_POWERTOOLS_NODE",
         how: "a folder where npm has installed `@aws-lambda-powertools/idempotency` and `@redis/client`",
         at_least: [1.6, 4.0],
-        callers: &[("of a task", Callers::Tasks(1), "")],
+        callers: &[TASK],
         unit: 1e3,
     },
 ];
@@ -79,42 +84,33 @@ impl Other {
         command
     }
 
-    fn rows(&self, runtime: &Runtime, url: &str) -> Vec<Row> {
+    fn rows(&self, url: &str) -> Vec<Row> {
         let Some(needed) = std::env::var_os(self.variable) else {
             eprintln!("{} is left out: set {} to {}", self.name, self.variable, self.how);
             return Vec::new();
         };
         let mut measured = Vec::new();
-        for (who, callers, end) in self.callers {
-            let calls = CALLS * if matches!(callers, Callers::Tasks(50)) { 20 } else { 1 };
-            for (what, name, work, at_least) in [
-                ("first call", "first", Work::First, self.at_least[0]),
-                ("duplicate", "duplicate", Work::Duplicate, self.at_least[1]),
-            ] {
-                measured.push((
-                    format!("{what} {who}, Redis"),
-                    format!("{name}{end}"),
-                    work,
-                    *callers,
-                    calls,
-                    at_least,
-                ));
+        for (who, end) in self.callers {
+            for (what, name, at_least) in
+                [("first call", "first", self.at_least[0]), ("duplicate", "duplicate", self.at_least[1])]
+            {
+                measured.push((format!("{what} {who}, Redis"), format!("{name}{end}"), at_least));
             }
         }
+        let mut idem = Command::new(std::env::current_exe().expect("this program"));
+        idem.args([CHILD, url]);
         let mut rounds = Vec::new();
         for _ in 0..ROUNDS {
-            let said = self.command(&needed, url).output().expect("it runs");
-            let theirs: Value = serde_json::from_slice(&said.stdout)
-                .unwrap_or_else(|_| panic!("{}: {}", self.name, String::from_utf8_lossy(&said.stderr)));
-            let mut round = Vec::new();
-            for (_, name, work, callers, calls, _) in &measured {
-                round.push(seconds(runtime, *work, *callers, *calls) * 1e9 / *calls as f64);
-                round.push(theirs[name].as_f64().expect("a number") * self.unit);
-            }
-            rounds.push(round);
+            let theirs = said(self.name, &mut self.command(&needed, url));
+            let ours = said("idem", &mut idem);
+            let nanos = |said: &Value, name: &str| said[name].as_f64().expect("a number");
+            let round = measured
+                .iter()
+                .flat_map(|(_, name, _)| [nanos(&ours, name), nanos(&theirs, name) * self.unit]);
+            rounds.push(round.collect());
         }
         let times = Times::from_rounds(rounds);
-        let row = |(index, (what, .., at_least)): (usize, (String, String, Work, Callers, usize, f64))| {
+        let row = |(index, (what, _, at_least)): (usize, (String, String, f64))| {
             let (ours, theirs) = (2 * index, 2 * index + 1);
             Row::new(what, time(times.of(ours)), format!("{}: {}", self.name, time(times.of(theirs))))
                 .ratio(times.ratio(theirs, ours))
@@ -124,6 +120,62 @@ impl Other {
     }
 }
 
-pub fn rows(runtime: &Runtime, url: &str) -> Vec<Row> {
-    OTHERS.iter().flat_map(|other| other.rows(runtime, url)).collect()
+/// The numbers that a program prints.
+fn said(name: &str, program: &mut Command) -> Value {
+    let said = program.output().expect("it runs");
+    serde_json::from_slice(&said.stdout)
+        .unwrap_or_else(|_| panic!("{name}: {}", String::from_utf8_lossy(&said.stderr)))
+}
+
+/// Calls by idem, and prints what the program of the crate `idempotent` prints.
+pub fn child(url: &str) {
+    // As `#[tokio::main]` makes it.
+    let runtime = Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    connect(url);
+    // Orders that no earlier process had.
+    let mut next = (std::process::id() as usize) << 32;
+    let mut orders = |calls| {
+        next += calls;
+        next - calls..next
+    };
+    nanoseconds(&runtime, Callers::Main, orders(CALLS / 10));
+    let mut measured = Map::new();
+    for ((_, end), callers, calls) in [
+        (MAIN, Callers::Main, CALLS),
+        (TASK, Callers::Tasks(1), CALLS),
+        (TASKS, Callers::Tasks(MANY), CALLS * 20),
+    ] {
+        let orders = orders(calls);
+        for what in ["first", "duplicate"] {
+            let nanos = nanoseconds(&runtime, callers, orders.clone());
+            measured.insert(format!("{what}{end}"), nanos.into());
+        }
+    }
+    println!("{}", Value::from(measured));
+}
+
+/// Nanoseconds for each call of these orders.
+fn nanoseconds(runtime: &Runtime, callers: Callers, orders: Range<usize>) -> f64 {
+    let calls = orders.len();
+    let began = Instant::now();
+    match callers {
+        Callers::Main => runtime.block_on(async {
+            for order in orders {
+                call(order).await;
+            }
+        }),
+        Callers::Tasks(count) => tasks(runtime, count, calls, |caller, _| {
+            let orders = orders.clone().skip(caller).step_by(count);
+            async move {
+                for order in orders {
+                    call(order).await;
+                }
+            }
+        }),
+    }
+    began.elapsed().as_nanos() as f64 / calls as f64
+}
+
+pub fn rows(url: &str) -> Vec<Row> {
+    OTHERS.iter().flat_map(|other| other.rows(url)).collect()
 }
