@@ -15,6 +15,7 @@ use crate::failure::Failure;
 use crate::options::{self, SqliteStoreBuilder};
 use crate::queue::{Job, Queue, Waiting};
 use crate::readers::{Reader, Readers};
+use crate::recent::Recent;
 use crate::watch::Watches;
 use crate::writer::Writer;
 use crate::{busy, connect, overdue, records, walk};
@@ -89,11 +90,11 @@ impl File {
         if self.process == std::process::id() { Ok(()) } else { Err(Failure::Forked) }
     }
 
-    /// Answers a request on this thread, if that needs no change and the file can be read right now.
-    pub(crate) fn read(&self, namespace: &str, request: &Request) -> Option<Answer> {
+    /// See [`Open::read`].
+    fn read(&self, recent: &Recent, namespace: &str, request: &Request) -> Option<Answer> {
         // Whatever fails here is asked of the writer, which tries again and says what is wrong.
         let reply = match request {
-            Request::Claim(claim) => self.duplicate(namespace, claim.token, request).ok()??,
+            Request::Claim(claim) => self.duplicate(recent, namespace, claim.token, request).ok()??,
             Request::Get { token } => {
                 let record = self.look(namespace, *token).ok()?;
                 Reply::Record(record.map(Arc::new))
@@ -109,10 +110,24 @@ impl File {
     }
 
     /// The answer to a claim that changes nothing.
-    fn duplicate(&self, namespace: &str, token: Token, claim: &Request) -> Result<Option<Reply>, Failure> {
+    fn duplicate(
+        &self,
+        recent: &Recent,
+        namespace: &str,
+        token: Token,
+        claim: &Request,
+    ) -> Result<Option<Reply>, Failure> {
         let now = self.clock.now();
-        let found = records::find(&*self.reader(&now)?, namespace, token, &now)?.record;
-        let Some(record) = found else { return Ok(None) };
+        self.trust(&now)?;
+        let read = || {
+            self.check_process()?;
+            Ok::<_, Failure>(records::find(&*self.readers.get()?, namespace, token, &now)?.record)
+        };
+        let found = recent.get(&self.path, namespace, token, read)?;
+        // What is remembered may have expired since.
+        let Some(record) = found.filter(|record| !protocol::expired(&record.head, &now)) else {
+            return Ok(None);
+        };
         // No fence is needed where nothing changes.
         let decision = protocol::decide(Some(record.view()), claim, &now, || 0);
         Ok(match decision.change {
@@ -128,13 +143,18 @@ impl File {
     }
 
     fn reader(&self, now: &Now) -> Result<Reader<'_>, Failure> {
+        self.trust(now)?;
+        self.check_process()?;
+        Ok(self.readers.get()?)
+    }
+
+    /// Whether this is still the process and the file that were opened, as far as is known.
+    fn trust(&self, now: &Now) -> Result<(), Failure> {
         if now.lease.micros.abs_diff(self.seen.load(Ordering::Relaxed)) > TRUST {
             self.check()?;
             self.seen.store(now.lease.micros, Ordering::Relaxed);
-        } else {
-            self.check_process()?;
         }
-        Ok(self.readers.get()?)
+        Ok(())
     }
 
     /// Hands a request to the writer.
@@ -161,12 +181,13 @@ impl File {
 #[derive(Debug)]
 pub(crate) struct Open {
     pub(crate) file: Arc<File>,
+    recent: Recent,
 }
 
 impl Open {
     /// Starts the writer.
     pub(crate) fn start(file: File, connection: Connection) -> Result<Open, StoreError> {
-        let open = Open { file: Arc::new(file) };
+        let open = Open { file: Arc::new(file), recent: Recent::default() };
         let writer = Writer::new(Arc::clone(&open.file), connection);
         match thread::Builder::new().name("idem-sqlite".into()).spawn(move || writer.run()) {
             Ok(_) => Ok(open),
@@ -176,6 +197,11 @@ impl Open {
             }
         }
     }
+
+    /// Answers a request on this thread, if that needs no change and the file can be read right now.
+    pub(crate) fn read(&self, namespace: &str, request: &Request) -> Option<Answer> {
+        self.file.read(&self.recent, namespace, request)
+    }
 }
 
 impl Drop for Open {
@@ -183,9 +209,11 @@ impl Drop for Open {
         if self.file.check_process().is_ok() {
             // The writer closes last: the last connection tidies the log away, and a reading one cannot.
             self.file.readers.close();
+            self.recent.close();
             self.file.queue.close();
         } else {
             self.file.readers.abandon();
+            self.recent.abandon();
         }
     }
 }
@@ -219,7 +247,7 @@ mod tests {
         file.process = 0;
         let file = Arc::new(file);
         let claim = Request::Claim(Arc::new(Claim::default()));
-        assert!(file.read("", &claim).is_none());
+        assert!(file.read(&Recent::default(), "", &claim).is_none());
         match file.write(&"".into(), claim) {
             Asked::Now(Err(error)) => {
                 assert_eq!(error.fault(), Fault::Refused);
@@ -234,12 +262,12 @@ mod tests {
         let path = folder.path().join("a.db");
         let (file, connection) = File::open(&SqliteStoreBuilder::new(path.clone())).unwrap();
         let get = Request::Get { token: Token::default() };
-        assert!(file.read("", &get).is_some());
+        assert!(file.read(&Recent::default(), "", &get).is_some());
         drop(connection);
         std::fs::rename(&path, folder.path().join("b.db")).unwrap();
         let (_other, _connection) = File::open(&SqliteStoreBuilder::new(path)).unwrap();
         // As if it had last been looked at long ago.
         file.seen.store(0, Ordering::Relaxed);
-        assert!(file.read("", &get).is_none());
+        assert!(file.read(&Recent::default(), "", &get).is_none());
     }
 }

@@ -30,6 +30,10 @@
 //! * A forked child must not use the library before it starts another program (`exec`): threads, and so leases,
 //!   do not come along.
 //!
+//! * Records of up to 1 KiB that were read lately are kept in memory, 8,192 at most in each process, and are answered from
+//!   there as long as no process has changed anything in the file: that is looked up for each call, in the memory that
+//!   SQLite's connections share.
+//!
 //! # Time
 //!
 //! `ttl` is measured by the wall clock. On Linux leases are measured by `CLOCK_BOOTTIME`, which nobody sets, and end
@@ -51,8 +55,10 @@ mod options;
 mod overdue;
 mod queue;
 mod readers;
+mod recent;
 mod records;
 mod schema;
+mod version;
 mod walk;
 mod watch;
 mod writer;
@@ -167,7 +173,7 @@ impl IntoStore for SqliteStore {
 impl Store for Inner {
     fn ask(&self, request: Request) -> Asked {
         let file = &self.open.file;
-        if let Some(answer) = file.read(&self.namespace, &request) {
+        if let Some(answer) = self.open.read(&self.namespace, &request) {
             return Asked::Now(answer);
         }
         match request {

@@ -39,6 +39,35 @@ fn call_once(store: &SqliteStore, number: u64, body: impl FnOnce() -> Vec<u8>) -
 }
 
 #[test]
+fn what_another_process_changes_is_known_at_once() {
+    const TEST: &str = "what_another_process_changes_is_known_at_once";
+    if let Some(path) = role() {
+        let store = open(Path::new(&path));
+        for round in 1..=ROUNDS {
+            listen();
+            assert_eq!(ask(&store, Request::Forget { token: token(1) }).unwrap(), Reply::Forgotten);
+            call(&store, token(1), &round.to_be_bytes());
+            say(round);
+        }
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("orders.db");
+    let store = open(&path);
+    call(&store, token(1), &0_u64.to_be_bytes());
+    let mut other = start_here(TEST, path.to_str().unwrap());
+    for round in 1..=ROUNDS {
+        for _ in 0..2 {
+            assert_eq!(*duplicate(&store, token(1)).result, (round - 1).to_be_bytes());
+        }
+        other.go();
+        assert_eq!(other.hear().unwrap(), round.to_string());
+        assert_eq!(*duplicate(&store, token(1)).result, round.to_be_bytes());
+    }
+    other.finish();
+}
+
+#[test]
 fn four_processes_with_threads_run_a_token_once() {
     const TEST: &str = "four_processes_with_threads_run_a_token_once";
     if let Some(folder) = role() {
