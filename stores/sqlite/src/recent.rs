@@ -47,13 +47,10 @@ impl Recent {
             return Ok(Some(record));
         }
         let record = read()?;
-        // What changes while it is read makes another version: this one does not come again.
-        if let Some(record) = &record
-            && record.head.state == State::Done
-            && size(record) <= SMALL
-            && version.is_whole()
-        {
+        let fits = |record: &&Arc<Record>| record.head.state == State::Done && size(record) <= SMALL;
+        if let Some(record) = record.as_ref().filter(fits).filter(|_| version.is_whole()) {
             let (namespace, record) = (namespace.into(), Arc::clone(record));
+            // What has changed while it was read has made another version: this one does not come again.
             self.remember(Read { version, namespace, token, record });
         }
         Ok(record)
