@@ -168,7 +168,7 @@ impl Lane {
         }
         let watch = std::mem::take(&mut state.unwatched);
         drop(state);
-        if let Some(turn) = turn.take() {
+        if let Some(turn) = turn {
             turn.work();
         }
         if enough {
@@ -252,7 +252,7 @@ impl Lane {
                 flights.push(Flight::begin(jobs, batch, way));
             }
         }
-        if let Some(turn) = turn {
+        if let Some(turn) = turn.filter(|_| !self.has_ended()) {
             turn.work();
         }
         std::mem::forget(sending);

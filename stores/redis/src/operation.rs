@@ -2,9 +2,8 @@
 //!
 //! What happens on every call is decided by a script, in one round trip: a claim that finds nothing, and the running
 //! attempt's own `complete`, `release`, `renew` and `interrupt`. A claim of what has ended, as far as it is known here, is a
-//! plain `GET`. In every other case the script changes nothing and gives
-//! the record as it is, and when; the protocol's own transitions decide. If they change the record, one more script
-//! writes it, provided that it is still what it was.
+//! plain `GET`. In every other case the script changes nothing and gives the record as it is, and when; the protocol's own
+//! transitions decide. If they change the record, one more script writes it, provided that it is still what it was.
 
 use std::sync::Arc;
 
