@@ -18,31 +18,37 @@ pub(crate) type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Somebody is at work.
 const HELD: u8 = 1;
-/// There is something to do that he may not have seen.
-const WOKEN: u8 = 2;
+/// There is work that he may not have seen.
+const WORK: u8 = 2;
+/// There is an answer that the runtime's task may not have seen. Whoever works does not look at answers.
+const ANSWER: u8 = 4;
 
 /// Who does it.
 pub(crate) struct Driver {
     bell: Arc<Bell>,
-    /// Rings it.
-    waker: Waker,
+    for_work: Waker,
+    for_answers: Waker,
     work: Mutex<Option<Work>>,
 }
 
-/// Wakes the runtime's task when there is something to do, unless somebody is at it: he looks when he is through.
+/// Wakes the runtime's task when there is something to do, unless somebody is at work: he looks when he is through.
 struct Bell {
     state: AtomicU8,
     task: Waker,
 }
 
-impl Wake for Bell {
+/// Rings it for one of both.
+struct Rings<const WHAT: u8>(Arc<Bell>);
+
+impl<const WHAT: u8> Wake for Rings<WHAT> {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if self.state.fetch_or(WOKEN, Ordering::AcqRel) & HELD == 0 {
-            self.task.wake_by_ref();
+        let Bell { state, task } = &*self.0;
+        if state.fetch_or(WHAT, Ordering::AcqRel) & HELD == 0 {
+            task.wake_by_ref();
         }
     }
 }
@@ -51,8 +57,9 @@ impl Driver {
     /// Without work, if redis-rs has it done elsewhere.
     pub(crate) fn new(work: Option<Work>, task: Waker) -> Arc<Self> {
         let bell = Arc::new(Bell { state: AtomicU8::new(0), task });
-        let waker = Waker::from(Arc::clone(&bell));
-        Arc::new(Driver { bell, waker, work: Mutex::new(work) })
+        let for_work = Waker::from(Arc::new(Rings::<WORK>(Arc::clone(&bell))));
+        let for_answers = Waker::from(Arc::new(Rings::<ANSWER>(Arc::clone(&bell))));
+        Arc::new(Driver { bell, for_work, for_answers, work: Mutex::new(work) })
     }
 
     /// The runtime's task.
@@ -61,8 +68,13 @@ impl Driver {
     }
 
     /// What an answer wakes.
-    pub(crate) fn waker(&self) -> &Waker {
-        &self.waker
+    pub(crate) fn for_answers(&self) -> &Waker {
+        &self.for_answers
+    }
+
+    /// The task looks at all answers that have come.
+    pub(crate) fn looks(&self) {
+        self.bell.state.fetch_and(!ANSWER, Ordering::AcqRel);
     }
 
     /// Nobody else is at work until this is dropped. What comes meanwhile wakes the task then.
@@ -79,10 +91,10 @@ impl Turn<'_> {
     /// Writes what is to be sent, and reads what has come, as far as that goes without waiting.
     pub(crate) fn work(&self) {
         let Turn(driver) = self;
-        driver.bell.state.fetch_and(!WOKEN, Ordering::AcqRel);
+        driver.bell.state.fetch_and(!WORK, Ordering::AcqRel);
         let mut held = driver.work.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(work) = held.as_mut() else { return };
-        let mut context = Context::from_waker(&driver.waker);
+        let mut context = Context::from_waker(&driver.for_work);
         // However long the task that asks has been running.
         let works = || pin!(unconstrained(work.as_mut())).poll(&mut context).is_pending();
         // A panic is the end of the connection, and has nothing to do with whoever asks.
@@ -93,7 +105,7 @@ impl Turn<'_> {
 
     /// Whether something has come since.
     pub(crate) fn is_woken(&self) -> bool {
-        self.0.bell.state.load(Ordering::Acquire) & WOKEN != 0
+        self.0.bell.state.load(Ordering::Acquire) & (WORK | ANSWER) != 0
     }
 
     /// The task ends its turn, and will be back: it need not be woken.
@@ -106,7 +118,7 @@ impl Turn<'_> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let Bell { state, task } = &*self.0.bell;
-        if state.fetch_and(!HELD, Ordering::AcqRel) & WOKEN != 0 {
+        if state.fetch_and(!HELD, Ordering::AcqRel) & (WORK | ANSWER) != 0 {
             task.wake_by_ref();
         }
     }
@@ -140,7 +152,8 @@ async fn open(
     Ok((connection, Some(Box::pin(work))))
 }
 
-/// As the application has set it.
+/// As the application has set it, but for `SO_LINGER`, which redis-rs does not tell: what is under way when it is closed is asked
+/// again over the store's own connection.
 fn set(stream: &TcpStream, info: &ConnectionInfo) -> RedisResult<()> {
     let settings = info.tcp_settings();
     stream.set_nodelay(settings.nodelay())?;
@@ -194,14 +207,30 @@ mod tests {
     fn who_asks_works_and_wakes_nobody() {
         let (driver, [polled, woken]) = driver(|_| Poll::Pending);
         let turn = driver.hold().unwrap();
-        driver.waker().wake_by_ref();
+        driver.for_work.wake_by_ref();
         assert!(turn.is_woken());
         turn.work();
         assert!(!turn.is_woken());
         drop(turn);
         assert_eq!((polled.of(), woken.of()), (1, 0));
-        driver.waker().wake_by_ref();
+        driver.for_work.wake_by_ref();
         assert_eq!((polled.of(), woken.of()), (0, 1), "nobody is at it");
+    }
+
+    #[test]
+    fn an_answer_waits_for_the_task_whoever_works() {
+        let (driver, [_, woken]) = driver(|_| Poll::Pending);
+        for _ in 0..2 {
+            let turn = driver.hold().unwrap();
+            driver.for_answers().wake_by_ref();
+            turn.work();
+            assert!(turn.is_woken() && woken.of() == 0);
+            drop(turn);
+            assert_eq!(woken.of(), 1);
+        }
+        driver.looks();
+        driver.hold().unwrap().work();
+        assert_eq!(woken.of(), 0, "it has seen it");
     }
 
     #[test]

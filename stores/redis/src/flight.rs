@@ -56,7 +56,7 @@ impl Flight {
     pub(crate) fn begin(jobs: Vec<Job>, batch: u64, way: &Way) -> Self {
         let mut answer = (way.sends)(batch::command(&jobs));
         let sending = pin!(unconstrained(answer.as_mut()));
-        let landed = match sending.poll(&mut Context::from_waker(way.driver.waker())) {
+        let landed = match sending.poll(&mut Context::from_waker(way.driver.for_answers())) {
             Poll::Ready(answer) => Some(answer),
             Poll::Pending => None,
         };

@@ -208,7 +208,8 @@ impl Lane {
 
     /// What there is to do.
     fn poll_next(&self, driver: &Driver) -> Poll<Next> {
-        let mut context = Context::from_waker(driver.waker());
+        driver.looks();
+        let mut context = Context::from_waker(driver.for_answers());
         let mut state = self.lock();
         (state.nudged, state.idle, state.looked) = (false, false, state.sending);
         for at in 0..state.flights.len() {

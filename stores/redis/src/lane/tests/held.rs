@@ -37,6 +37,32 @@ fn a_look_wakes_a_task_that_lets_others_run_first() {
     assert!(*woken.0.lock().unwrap());
 }
 
+/// As with TLS, where a task of redis-rs' own reads the answers.
+#[test]
+fn an_answer_that_comes_while_somebody_sends_wakes_the_task() {
+    struct Woken(Mutex<usize>);
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            *self.0.lock().unwrap() += 1;
+        }
+    }
+    let (lane, server, woken) = (lane(), Server::default(), Arc::new(Woken(Mutex::new(0))));
+    let driver = Driver::new(None, Waker::from(Arc::clone(&woken)));
+    let (sends, answers) = (server.sends(), server.clone());
+    let sends: Sends = Arc::new(move |command| {
+        if !answers.0.lock().unwrap().is_empty() {
+            answers.answers(claimed());
+        }
+        sends(command)
+    });
+    lane.opened(Way { sends, driver: Arc::clone(&driver) });
+    let _one = ask(&lane, 1);
+    assert!(lane.poll_work(&driver).is_pending() && *woken.0.lock().unwrap() == 0);
+    let _two = ask(&lane, 2);
+    assert_eq!(*woken.0.lock().unwrap(), 1, "the first is answered");
+    assert!(matches!(lane.poll_work(&driver), Poll::Ready(Next::Land(..))));
+}
+
 #[test]
 fn what_others_ask_while_a_batch_is_made_does_not_wait_for_its_answer() {
     let lane = lane();
