@@ -1,6 +1,7 @@
 //! What is counted, in the text form that Prometheus reads. Nothing of what callers send is in it.
 
 use std::sync::atomic::AtomicU64;
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
@@ -17,6 +18,8 @@ pub(crate) struct Metrics {
     registry: Registry,
     answers: Family<Labels<2>, Counter>,
     seconds: Family<Labels<1>, Histogram>,
+    /// Those that were counted already, by operation and outcome: finding them by their labels costs more than counting.
+    counted: RwLock<Vec<(Labels<2>, Counter, Histogram)>>,
     /// Callers that wait for the end of a running attempt.
     pub(crate) waiting: Gauge,
     pub(crate) connections: Gauge,
@@ -45,13 +48,28 @@ impl Metrics {
             "Connections closed because there were too many",
             refused.clone(),
         );
-        Metrics { registry, answers, seconds, waiting, connections, refused }
+        Metrics { registry, answers, seconds, counted: RwLock::default(), waiting, connections, refused }
     }
 
     /// A request was answered.
     pub(crate) fn answered(&self, operation: &'static str, outcome: &'static str, took: Duration) {
-        self.answers.get_or_create(&[("operation", operation), ("outcome", outcome)]).inc();
-        self.seconds.get_or_create(&[("operation", operation)]).observe(took.as_secs_f64());
+        let labels = [("operation", operation), ("outcome", outcome)];
+        let count = |answers: &Counter, seconds: &Histogram| {
+            answers.inc();
+            seconds.observe(took.as_secs_f64());
+        };
+        let counted = self.counted.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, answers, seconds)) = counted.iter().find(|(others, ..)| *others == labels) {
+            return count(answers, seconds);
+        }
+        drop(counted);
+        let answers = self.answers.get_or_create_owned(&labels);
+        let seconds = self.seconds.get_or_create_owned(&[labels[0]]);
+        count(&answers, &seconds);
+        let mut counted = self.counted.write().unwrap_or_else(PoisonError::into_inner);
+        if !counted.iter().any(|(others, ..)| *others == labels) {
+            counted.push((labels, answers, seconds));
+        }
     }
 
     /// All of it as text.

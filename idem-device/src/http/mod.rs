@@ -11,6 +11,7 @@ mod stats;
 mod submit;
 mod wait;
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -206,8 +207,12 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
             static NEXT: AtomicU64 = AtomicU64::new(1);
             // Of this process, and then counted: it is looked for in a log, and says nothing else.
             static PROCESS: LazyLock<u32> = LazyLock::new(|| getrandom::u32().unwrap_or_default());
-            let id = format!("{:08x}-{}", *PROCESS, NEXT.fetch_add(1, Ordering::Relaxed));
-            HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("none"))
+            let (mut id, number) = ([0; 32], NEXT.fetch_add(1, Ordering::Relaxed));
+            let mut rest = &mut id[..];
+            // Eight digits, a dash, and twenty more at most.
+            let _ = write!(rest, "{:08x}-{number}", *PROCESS);
+            let left = rest.len();
+            HeaderValue::from_bytes(&id[..32 - left]).unwrap_or(HeaderValue::from_static("none"))
         }
     }
 }
