@@ -93,8 +93,11 @@ fn header(connection: &Connection) -> Option<NonNull<AtomicU32>> {
         if found != ffi::SQLITE_OK || file.is_null() || (*file).pMethods.is_null() {
             return None;
         }
-        let methods = &*(*file).pMethods;
-        let map = methods.xShmMap.filter(|_| methods.iVersion >= 2)?;
+        let methods = (*file).pMethods;
+        if (*methods).iVersion < 2 {
+            return None;
+        }
+        let map = (*methods).xShmMap?;
         if map(file, 0, PIECE, 0, (&raw mut mapped).cast()) != ffi::SQLITE_OK {
             return None;
         }
