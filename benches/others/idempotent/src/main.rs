@@ -81,7 +81,7 @@ fn main() {
     for (callers, calls, first, duplicate) in [
         (MAIN, calls, "first_of_main", "duplicate_of_main"),
         (1, calls, "first", "duplicate"),
-        (MANY, calls * 20, "first_of_50", "duplicate_of_50"),
+        (MANY, calls * 4, "first_of_50", "duplicate_of_50"),
     ] {
         let orders = orders(calls);
         measured.insert(first.into(), nanoseconds(&runtime, &store, orders.clone(), callers, true).into());
