@@ -119,10 +119,7 @@ impl File {
     ) -> Result<Option<Reply>, Failure> {
         let now = self.clock.now();
         self.trust(&now)?;
-        let read = || {
-            self.check_process()?;
-            Ok::<_, Failure>(records::find(&*self.readers.get()?, namespace, token, &now)?.record)
-        };
+        let read = || Ok::<_, Failure>(records::find(&*self.readers.get()?, namespace, token, &now)?.record);
         let found = recent.get(&self.path, namespace, token, read)?;
         // What is remembered may have expired since.
         let Some(record) = found.filter(|record| !protocol::expired(&record.head, &now)) else {
@@ -144,17 +141,18 @@ impl File {
 
     fn reader(&self, now: &Now) -> Result<Reader<'_>, Failure> {
         self.trust(now)?;
-        self.check_process()?;
         Ok(self.readers.get()?)
     }
 
-    /// Whether this is still the process and the file that were opened, as far as is known.
+    /// Whether this is still the process that has opened it and, as far as is known, the file. Before anything that another
+    /// thread may have had in its hands when this process was forked.
     fn trust(&self, now: &Now) -> Result<(), Failure> {
         if now.lease.micros.abs_diff(self.seen.load(Ordering::Relaxed)) > TRUST {
             self.check()?;
             self.seen.store(now.lease.micros, Ordering::Relaxed);
+            return Ok(());
         }
-        Ok(())
+        self.check_process()
     }
 
     /// Hands a request to the writer.
@@ -248,6 +246,10 @@ mod tests {
         let file = Arc::new(file);
         let claim = Request::Claim(Arc::new(Claim::default()));
         assert!(file.read(&Recent::default(), "", &claim).is_none());
+        // Also where the file was looked at a moment ago.
+        let now = file.clock.now();
+        file.seen.store(now.lease.micros, Ordering::Relaxed);
+        assert!(matches!(file.trust(&now), Err(Failure::Forked)));
         match file.write(&"".into(), claim) {
             Asked::Now(Err(error)) => {
                 assert_eq!(error.fault(), Fault::Refused);
